@@ -1,0 +1,1 @@
+"""The openai-asr command line."""

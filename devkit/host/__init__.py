@@ -1,0 +1,1 @@
+"""A small pure-Python host with the TEN API, used where the real runtime is not importable."""

@@ -1,0 +1,1 @@
+"""A local Realtime transcription server with recognisers chosen by name."""

@@ -1,0 +1,173 @@
+"""What a session tells its user, one frozen dataclass per event.
+
+Times are milliseconds of the caller's own audio, counted from the first sample ever pushed; reconnects, resampling
+and padding never move them. `result_id` is one identifier for all partials of a turn and its final.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of everything `Session.next_event` returns."""
+
+
+@dataclass(frozen=True)
+class SpeechStarted(Event):
+    """A turn began: the server's `speech_started`, or the local detector's confirmed onset."""
+
+    result_id: str
+    item_id: str
+    start_ms: int
+
+
+@dataclass(frozen=True)
+class SpeechStopped(Event):
+    """A turn's speech ended; its text may still be on its way."""
+
+    result_id: str
+    item_id: str
+    end_ms: int
+
+
+@dataclass(frozen=True)
+class Committed(Event):
+    """The server turned buffered audio into item `item_id`."""
+
+    result_id: str
+    item_id: str
+    previous_item_id: str | None
+    start_ms: int
+    duration_ms: int
+
+
+@dataclass(frozen=True)
+class Transcript(Event):
+    """A partial (`final` false) or final text of one turn. `text` is the whole text so far, never only the news."""
+
+    result_id: str
+    item_id: str
+    text: str
+    final: bool
+    start_ms: int
+    duration_ms: int
+    start_position: int
+    "First sample of the span, in samples of the stream's rate."
+    delta: str = ""
+    "What the newest delta added (partials only)."
+    language: str | None = None
+    "Language the server detected, if it said one."
+    confidence: float | None = None
+    "exp of the mean log-probability, when log-probabilities were asked for."
+    usage: dict[str, Any] = field(default_factory=dict)
+    "The server's own usage object."
+    words: tuple[dict[str, Any], ...] = ()
+    "Words or segments with times, where the server gives them: {word, start_ms, duration_ms, stable}."
+    speaker: str | None = None
+    late: bool = False
+    "Came after the answer to the finalize it belonged to."
+    retracted: bool = False
+    "Partials under this id were shown, and nothing was said after all; `text` is empty."
+    connection: int = 0
+
+
+@dataclass(frozen=True)
+class ServerError(Event):
+    """The server reported an error, or failed an item. The stream goes on unless `fatal`."""
+
+    code: str
+    "The vendor's code, or its type when it has no code."
+    message: str
+    type: str = ""
+    param: str = ""
+    event_id: str = ""
+    item_id: str = ""
+    fatal: bool = False
+    start_ms: int | None = None
+    duration_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class ClientError(Event):
+    """The connection, or something we expected of it, failed. `code` is a short stable word such as `dropped`."""
+
+    code: str
+    message: str
+    fatal: bool = False
+    vendor_code: str = ""
+    "Close code or HTTP status as a string, when there was one."
+    vendor_message: str = ""
+
+
+@dataclass(frozen=True)
+class AudioLost(Event):
+    """Caller's audio that will have no transcript, with its cause. Reported once per stretch."""
+
+    start_ms: int
+    duration_ms: int
+    cause: str
+
+
+@dataclass(frozen=True)
+class FinalizeDone(Event):
+    """The one answer to a finalize request."""
+
+    finalize_id: str
+    fence_ms: int
+    outcome: str
+    "`final`, `empty`, `timeout`, `inactive` or `stopped`."
+    latency_ms: int
+
+
+@dataclass(frozen=True)
+class Connecting(Event):
+    """A dial begins (not emitted for connections the user need not know about)."""
+
+    connection: int
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Connected(Event):
+    """A session is configured: audio may flow."""
+
+    connection: int
+    connect_delay_ms: int
+
+
+@dataclass(frozen=True)
+class Disconnected(Event):
+    """Service was lost, or an attempt failed. `retry_in_ms` is None when nobody will try again."""
+
+    connection: int
+    code: str
+    reason: str
+    retry_in_ms: int | None
+
+
+@dataclass(frozen=True)
+class Warned(Event):
+    """Something to tell the operator once; nothing is wrong with the stream."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class AudioSent(Event):
+    """Audio handed to the transport: `user_ms` of the caller's, for the first time, and `silence_ms` of padding."""
+
+    user_ms: float
+    silence_ms: float
+
+
+@dataclass(frozen=True)
+class WireEvent(Event):
+    """Any other server event, as it came (counted; transcripts may be inside)."""
+
+    type: str
+    known: bool
+    data: dict[str, Any]
