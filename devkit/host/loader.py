@@ -50,9 +50,7 @@ def load_extension(root: Path = ROOT) -> ModuleType:
         return sys.modules[full]
     _namespace("ten_packages")
     parent = _namespace("ten_packages.extension")
-    spec = importlib.util.spec_from_file_location(
-        full, root / "__init__.py", submodule_search_locations=[str(root)]
-    )
+    spec = importlib.util.spec_from_file_location(full, root / "__init__.py", submodule_search_locations=[str(root)])
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[full] = module

@@ -1,0 +1,237 @@
+"""One extension (or tester) in a running graph: its life, its inbox, its properties."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from . import _drops, _log
+from ._commands import error_result
+from ._content import CmdContent, Content, ReturnPath
+from ._graph import Conversion, NodeSpec
+from ._properties import read_property_file, resolve_placeholders
+from ._schema import ApiSchema
+from ._threads import LoopThread
+from ._values import deep_merge
+from .audio_frame import AudioFrame
+from .cmd import Cmd
+from .data import Data
+from .error import HostError
+from .loc import Loc
+from .log_level import LogLevel
+from .log_option import DefaultLogOption
+from .msg import Msg
+from .video_frame import VideoFrame
+
+if TYPE_CHECKING:
+    from ._engine import Graph
+
+_CLASSES: dict[str, type[Msg]] = {"cmd": Cmd, "data": Data, "audio_frame": AudioFrame, "video_frame": VideoFrame}
+
+
+class Actor(Protocol):
+    """The user's object behind a node, async or not, extension or tester."""
+
+    overlapping: bool
+    """True for testers: on_stop does not wait for an on_start that still runs."""
+
+    def attach(self, node: Node) -> None:
+        """Called once, before any hook."""
+
+    def hook(self, name: str) -> Awaitable[None]:
+        """Run ``on_configure`` … ``on_deinit`` to its end."""
+
+    def handler(self, kind: str) -> Callable[[Msg], Awaitable[None] | None]:
+        """Return what takes messages of *kind*."""
+
+
+class Node:
+    """Everything here runs on the node's own loop thread, save where a docstring says otherwise."""
+
+    def __init__(
+        self, graph: Graph, spec: NodeSpec, actor: Actor, thread: LoopThread, base_dir: Path | None, schema: ApiSchema
+    ) -> None:
+        self.graph = graph
+        self.name = spec.name
+        self.thread = thread
+        self.schema = schema
+        self.loc = Loc("", graph.graph_id, spec.name)
+        self.properties: dict[str, Any] = {}
+        self.initial_properties: dict[str, Any] | None = None
+        self.phase = "created"
+        self.closed = False
+        self._spec = spec
+        self._base_dir = base_dir
+        self._actor = actor
+        self._stop = asyncio.Event()
+        self._receiving = False
+        self._deinitialising = False
+        self._waiting: list[tuple[Content, Conversion | None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._open_cmds: set[ReturnPath] = set()
+        self._handlers: dict[str, Callable[[Msg], Awaitable[None] | None]] = {}
+
+    def start(self) -> None:
+        """Begin the life cycle; from any thread."""
+        self.thread.call(self._begin)
+
+    def stop(self) -> None:
+        """Ask for on_stop and on_deinit; from any thread, any number of times."""
+        self.thread.call(self._stop.set)
+
+    def abandon(self) -> None:
+        """Cancel everything the node still does; from any thread, when it does not stop in time."""
+        self.thread.call(self._cancel_all)
+
+    def deliver(self, content: Content, conversion: Conversion | None) -> None:
+        """Take a message from any thread; messages of one sender keep their order."""
+        if self.thread.here and not self.closed:
+            self._accept(content, conversion)
+        elif not self.thread.call(self._accept, content, conversion):
+            self._refuse(content)
+
+    def settle(self, path: ReturnPath) -> None:
+        """Note that the last result of a command went out; from any thread."""
+        self._open_cmds.discard(path)
+
+    def log(self, level: LogLevel, message: str) -> None:
+        """Log in the extension's name; from any thread."""
+        _log.write(level, message, None, None, DefaultLogOption, self.name)
+
+    def _begin(self) -> None:
+        self._actor.attach(self)
+        self._handlers = {kind: self._actor.handler(kind) for kind in _CLASSES}
+        self._spawn(self._live())
+
+    def _spawn(self, routine: Any) -> None:
+        task = self.thread.loop.create_task(routine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _live(self) -> None:
+        try:
+            await self._hook("configure")
+            self._assemble_properties()
+            if not self._stop.is_set():
+                await self._hook("init")
+                self._open_gate()
+            if not self._stop.is_set():
+                if self._actor.overlapping:
+                    self._spawn(self._hook("start"))
+                else:
+                    await self._hook("start")
+            await self._stop.wait()
+            await self._hook("stop")
+            self.graph.node_stopped()
+            await self.graph.may_deinit(self)
+            self._deinitialising = True
+            await self._hook("deinit")
+        finally:
+            self._close()
+
+    async def _hook(self, name: str) -> None:
+        self.phase = name
+        try:
+            await self._actor.hook(name)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self.graph.fail(self.name, f"on_{name}", error)
+
+    def _assemble_properties(self) -> None:
+        self.phase = "configured"
+        try:
+            base = self.initial_properties
+            if base is None:
+                base = read_property_file(self._base_dir)
+            self.properties = resolve_placeholders(deep_merge(base, self._spec.property))
+        except HostError as error:
+            self.graph.fail(self.name, "its properties", error)
+            return
+        problem = self.schema.check_properties(self.properties)
+        if problem is not None:
+            self.log(LogLevel.WARN, f"invalid schema: property {problem}")
+
+    def _open_gate(self) -> None:
+        self._receiving = True
+        waiting, self._waiting = self._waiting, []
+        for content, conversion in waiting:
+            self._accept(content, conversion)
+
+    def _accept(self, content: Content, conversion: Conversion | None) -> None:
+        if self._deinitialising:
+            self._refuse(content)
+            return
+        if not self._receiving:
+            self._waiting.append((content, conversion))
+            return
+        if conversion is not None:
+            try:
+                conversion.apply(content)
+            except ValueError as error:
+                self._reject(content, f"msg_conversion failed: {error}")
+                return
+        problem = self.schema.check_message("in", content)
+        if problem is not None:
+            self._reject(content, problem)
+            return
+        content.dests = []
+        if isinstance(content, CmdContent) and content.return_path is not None:
+            self._open_cmds.add(content.return_path)
+        self._dispatch(content)
+
+    def _dispatch(self, content: Content) -> None:
+        msg = _CLASSES[content.kind]._wrap(content)
+        handler = self._handlers[content.kind]
+        hook = f"on_{content.kind}"
+        try:
+            pending = handler(msg)
+        except BaseException as error:
+            self.graph.fail(self.name, hook, error)
+            return
+        if pending is not None:
+            self._spawn(self._handle(pending, hook))
+
+    async def _handle(self, pending: Awaitable[None], hook: str) -> None:
+        try:
+            await pending
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self.graph.fail(self.name, hook, error)
+
+    def _reject(self, content: Content, problem: str) -> None:
+        self.graph.drops.add(_drops.INVALID_IN, content, _sender(content), self.name, problem)
+        self._answer_error(content, f"invalid schema: {problem}")
+
+    def _refuse(self, content: Content) -> None:
+        reason = f"{self.name!r} has deinitialised"
+        self.graph.drops.add(_drops.CLOSED, content, _sender(content), self.name, reason)
+        self._answer_error(content, reason)
+
+    @staticmethod
+    def _answer_error(content: Content, detail: str) -> None:
+        if isinstance(content, CmdContent) and content.return_path is not None:
+            content.return_path(error_result(content.name, detail))
+
+    def _cancel_all(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+
+    def _close(self) -> None:
+        self.phase = "closed"
+        self.closed = True
+        self._deinitialising = True
+        for content, _ in self._waiting:
+            self._refuse(content)
+        self._waiting.clear()
+        for path in list(self._open_cmds):
+            path(error_result("", f"{self.name!r} closed without a result"))
+        self._open_cmds.clear()
+        self.graph.node_closed(self)
+
+
+def _sender(content: Content) -> str:
+    return content.source.extension_name or ""

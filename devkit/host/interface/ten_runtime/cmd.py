@@ -1,0 +1,22 @@
+"""Commands: messages that are answered."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from ._content import CmdContent
+from .msg import Msg
+
+
+class Cmd(Msg):
+    """A named command."""
+
+    @classmethod
+    def create(cls, name: str) -> Cmd:
+        return cls._wrap(CmdContent(name))
+
+    def clone(self) -> Cmd:
+        return type(self)._wrap(self._live().clone())
+
+    def _fields(self) -> CmdContent:
+        return cast(CmdContent, self._live())

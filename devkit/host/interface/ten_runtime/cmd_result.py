@@ -1,0 +1,47 @@
+"""Answers to commands."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import cast
+
+from ._content import ResultContent
+from .cmd import Cmd
+from .error import TenError
+from .msg import Msg
+
+
+class StatusCode(IntEnum):
+    OK = 0
+    ERROR = 1
+
+
+class CmdResult(Msg):
+    """One result of a command; a command may have several, of which one is final."""
+
+    @classmethod
+    def create(cls, status_code: StatusCode, target_cmd: Cmd) -> CmdResult:
+        cmd = target_cmd._fields()
+        return cls._wrap(ResultContent(cmd.name, int(status_code), cmd.return_path))
+
+    def clone(self) -> CmdResult:
+        return CmdResult._wrap(self._live().clone())
+
+    def _fields(self) -> ResultContent:
+        return cast(ResultContent, self._live())
+
+    def get_status_code(self) -> StatusCode:
+        return StatusCode(self._fields().status)
+
+    def set_final(self, is_final: bool) -> TenError | None:
+        """False: more results of this command follow."""
+        self._fields().final = bool(is_final)
+        return None
+
+    def is_final(self) -> bool:
+        """True for a receiver's last result."""
+        return self._fields().final
+
+    def is_completed(self) -> bool:
+        """True for the last result of all receivers together."""
+        return self._fields().completed

@@ -1,0 +1,62 @@
+"""Makes TEN's names importable, loads the extension as TEN would, and runs the app that TEN's tests expect."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_LOADER = Path(__file__).resolve().parent.parent / "devkit" / "host" / "loader.py"
+_spec = importlib.util.spec_from_file_location("devkit_host_loader", _LOADER)
+assert _spec is not None and _spec.loader is not None
+_loader = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_loader)
+_loader.load_extension()
+
+from ten_runtime import App, TenEnv  # noqa: E402  (importable only once the loader has run)
+
+_LOG_CONFIG = {
+    "ten": {
+        "log": {
+            "handlers": [
+                {
+                    "matchers": [{"level": "debug"}],
+                    "formatter": {"type": "plain", "colored": True},
+                    "emitter": {"type": "console", "config": {"stream": "stdout"}},
+                }
+            ]
+        }
+    }
+}
+
+
+class FakeApp(App):
+    """An app without graphs: on a real runtime it is what makes addons known to the testers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.initialised = threading.Event()
+
+    def on_configure(self, ten_env: TenEnv) -> None:
+        ten_env.init_property_from_json(json.dumps(_LOG_CONFIG))
+        ten_env.on_configure_done()
+
+    def on_init(self, ten_env: TenEnv) -> None:
+        self.initialised.set()
+        ten_env.on_init_done()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fake_app() -> Iterator[FakeApp]:
+    app = FakeApp()
+    thread = threading.Thread(target=app.run, args=(False,), name="fake-app")
+    thread.start()
+    assert app.initialised.wait(30), "the app did not come up"
+    yield app
+    app.close()
+    thread.join(30)
+    assert not thread.is_alive(), "the app did not end"
