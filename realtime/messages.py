@@ -10,13 +10,13 @@ Source of names and shapes: the provider's Realtime reference (client events, se
 from __future__ import annotations
 
 import binascii
-from typing import Any, NamedTuple, TypeAlias, Union
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 Json: TypeAlias = dict[str, Any]
-OptionalText: TypeAlias = Union[str, None, UnsetType]
+OptionalText: TypeAlias = str | UnsetType | None
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -149,15 +149,13 @@ class ConversationItemDeleted(Message, frozen=True, kw_only=True, tag="conversat
     item_id: str = ""
 
 
-class TranscriptionDelta(
-    Message, frozen=True, kw_only=True, tag="conversation.item.input_audio_transcription.delta"
-):
+class TranscriptionDelta(Message, frozen=True, kw_only=True, tag="conversation.item.input_audio_transcription.delta"):
     """Text to append to what is known of `item_id`."""
 
     item_id: str = ""
     content_index: int | None = 0
     delta: str | None = ""
-    logprobs: list[Json] | None | UnsetType = UNSET
+    logprobs: list[Json] | UnsetType | None = UNSET
 
 
 class TranscriptionCompleted(
@@ -168,9 +166,9 @@ class TranscriptionCompleted(
     item_id: str = ""
     content_index: int | None = 0
     transcript: str | None = ""
-    usage: Json | None | UnsetType = UNSET
-    logprobs: list[Json] | None | UnsetType = UNSET
-    languages: list[Json] | None | UnsetType = UNSET
+    usage: Json | UnsetType | None = UNSET
+    logprobs: list[Json] | UnsetType | None = UNSET
+    languages: list[Json] | UnsetType | None = UNSET
 
 
 class TranscriptionSegment(
@@ -187,9 +185,7 @@ class TranscriptionSegment(
     end: int | float = 0
 
 
-class TranscriptionFailed(
-    Message, frozen=True, kw_only=True, tag="conversation.item.input_audio_transcription.failed"
-):
+class TranscriptionFailed(Message, frozen=True, kw_only=True, tag="conversation.item.input_audio_transcription.failed"):
     """The item will have no text; the session lives."""
 
     item_id: str = ""

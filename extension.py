@@ -1,0 +1,514 @@
+"""TEN adapter: frames in; results, errors, metrics and status out. No wire words, no timer, no retry.
+
+An exception that leaves an `on_*` coroutine ends the host's process, so none may: every hook is guarded. A
+configuration that cannot work gives one FATAL error and an extension that stays alive and inert.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
+
+from ten_ai_base.asr import AsyncASRBaseExtension
+from ten_ai_base.message import ModuleError, ModuleErrorVendorInfo
+from ten_ai_base.struct import ASRResult, ASRWord
+from ten_runtime import AsyncTenEnv, AudioFrame, Cmd, Data
+from typing_extensions import override
+
+from .audio import vad
+from .audio_dump import AudioDump
+from .config import OpenAIASRConfig
+from .emitter import Emitter, Output
+from .openai_asr_client import Endpoint, OpenAIASRClient, OpenAIASRListener
+from .realtime import events as ev
+from .realtime.errors import ConfigurationError
+from .realtime.models import resolve_turn_detection
+from .telemetry import NON_FATAL, PRIVATE_RESULT_LOG, Telemetry, asr_info, status_arguments
+
+FATAL = -1000
+HAS_STATUS = hasattr(AsyncASRBaseExtension, "on_connected")
+"Bases from 0.7.48 on keep a connection status."
+VENDOR = "openai"
+METRICS_EVERY_MS = 1000
+"Audio time between two vendor metrics while audio flows."
+
+log = logging.getLogger(__name__)
+_announcing: ContextVar[bool] = ContextVar("announcing", default=False)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def guarded(hook: Callable[P, Awaitable[None]]) -> Callable[P, Any]:
+    """Keep what a hook raises inside: report the kind of it, never its text, which may hold anything."""
+
+    @functools.wraps(hook)
+    async def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            await hook(*args, **kwargs)
+        except Exception as exc:
+            extension = args[0]
+            assert isinstance(extension, OpenAIASRExtension)
+            extension.hook_failed(hook.__name__, exc)
+
+    return wrapper
+
+
+class QuietEnv:
+    """The runtime's environment, less one line: the base logs every result, and transcripts are not for its log."""
+
+    def __init__(self, env: AsyncTenEnv) -> None:
+        self._env = env
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._env, name)
+
+    def log_info(self, msg: str, *args: Any, **kwargs: Any) -> Any:
+        """Log *msg* unless it is the base's line with a result in it."""
+        if not msg.startswith(PRIVATE_RESULT_LOG):
+            return self._env.log_info(msg, *args, **kwargs)
+        return None
+
+
+@dataclass
+class _Fence:
+    finalize_id: str
+    finalize_time: float | None
+    metadata: dict[str, Any] | None
+
+
+class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
+    """`openai_asr_python`: transcribes `pcm_frame` over the OpenAI Realtime protocol."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.config: OpenAIASRConfig | None = None
+        self.client: OpenAIASRClient | None = None
+        self._dump: AudioDump | None = None
+        self._emitter = Emitter(self, lambda exc: self.hook_failed("send", exc))
+        self._telemetry = Telemetry()
+        self._fences: deque[_Fence] = deque()
+        self._metadata_json = ""
+        self._metadata_at: deque[tuple[int, dict[str, Any] | None]] = deque(maxlen=256)
+        self._held_metrics: list[Any] = []
+        self._frame_format: tuple[int, int, int] = (0, 0, 0)
+        self._audio_seen = False
+        self._metrics_due_ms = METRICS_EVERY_MS
+        self._last_metrics: dict[str, Any] = {}
+
+    # Identity -----------------------------------------------------------------------------------------------
+
+    @override
+    def vendor(self) -> str:
+        return VENDOR
+
+    @override
+    def input_audio_sample_rate(self) -> int:
+        return self.config.sample_rate if self.config else 16_000
+
+    @override
+    def input_audio_channels(self) -> int:
+        return self.config.channels if self.config else 1
+
+    def vendor_metadata(self) -> dict[str, Any]:
+        """What newer bases attach to errors and metrics; they mask it by key name."""
+        if self.config is None:
+            return {}
+        settings = self.config.connection
+        key = settings.api_key.get_secret_value() if settings.api_key else ""
+        return {
+            "key": "***" if key else "",
+            "url": settings.display_url,
+            "model": self.config.input_audio_transcription.model,
+        }
+
+    # Lifecycle ----------------------------------------------------------------------------------------------
+
+    @override
+    @guarded
+    async def on_init(self, ten_env: AsyncTenEnv) -> None:
+        await super().on_init(ten_env)
+        self.ten_env = QuietEnv(ten_env)  # type: ignore[assignment]
+        self._telemetry.env = ten_env
+        self._emitter.start()
+        properties, _ = await ten_env.get_property_to_json("")
+        try:
+            self._configure(json.loads(properties or "{}"))
+        except ConfigurationError as exc:
+            self._configuration_failed(exc)
+
+    def _configure(self, properties: dict[str, Any]) -> None:
+        loaded = OpenAIASRConfig.load(properties)
+        config = loaded.config
+        self._telemetry.level = config.log_level
+        self._telemetry.key_point("info", f"config: {json.dumps(config.describe(), ensure_ascii=False)}")
+        for warning in loaded.warnings:
+            self._telemetry.key_point("warn", warning)
+        options = config.session_options()
+        turns = resolve_turn_detection(
+            options.turn_detection, options.transcription.model, local_vad_available=vad.available()
+        )
+        try:
+            client = OpenAIASRClient(
+                options.replace(turn_detection=turns),
+                self._endpoint(config),
+                self,
+                input_format=(config.input_encoding, config.channels, config.sample_rate),
+            )
+        except vad.VadUnavailable as exc:
+            raise ConfigurationError("params.turn_detection.type", "local_vad", str(exc)) from None
+        self.config, self.client = config, client
+        self.auto_connect = config.auto_connect
+        if config.dump:
+            self._dump = AudioDump(
+                config.dump_path,
+                config.dump_max_mb,
+                rate=config.sample_rate,
+                channels=config.channels,
+                encoding=config.input_encoding,
+                on_problem=lambda problem: self._telemetry.key_point("warn", f"dump: {problem}"),
+            )
+            self._dump.open()
+
+    def _endpoint(self, config: OpenAIASRConfig) -> Endpoint:
+        settings = config.connection
+        key: Any = settings.api_key.get_secret_value() if settings.api_key else None
+        if settings.api_key_command is not None:
+            command = settings.api_key_command.get_secret_value()
+            key = functools.partial(_key_from_command, command)
+        return Endpoint(
+            base_url=config.base_url.get_secret_value(),
+            api_key=key,
+            organization=settings.organization,
+            project=settings.project,
+            headers=settings.headers,
+            proxy=settings.proxy,
+            ca_file=settings.ca_file,
+        )
+
+    def _configuration_failed(self, exc: ConfigurationError) -> None:
+        message = f"{exc}. The extension is inactive until it is configured right."
+        self._telemetry.key_point("error", f"config: {message}")
+        self._put_error(FATAL, message, "invalid_configuration", message, self.metadata)
+
+    @override
+    @guarded
+    async def on_start(self, ten_env: AsyncTenEnv) -> None:
+        await super().on_start(ten_env)
+
+    @override
+    @guarded
+    async def on_stop(self, ten_env: AsyncTenEnv) -> None:
+        await super().on_stop(ten_env)
+
+    @override
+    @guarded
+    async def on_deinit(self, ten_env: AsyncTenEnv) -> None:
+        await self._emitter.stop()
+        if self._dump is not None:
+            self._dump.close()
+        await super().on_deinit(ten_env)
+
+    @override
+    @guarded
+    async def on_data(self, ten_env: AsyncTenEnv, data: Data) -> None:
+        await super().on_data(ten_env, data)
+
+    @override
+    @guarded
+    async def on_cmd(self, ten_env: AsyncTenEnv, cmd: Cmd) -> None:
+        await super().on_cmd(ten_env, cmd)
+
+    def hook_failed(self, hook: str, exc: BaseException) -> None:
+        """A fault of ours: say so, and go on."""
+        self._telemetry.key_point("error", f"{hook} failed: {type(exc).__name__}; the extension goes on")
+        log.debug("%s failed", hook, exc_info=exc if self._telemetry.level == "debug" else None)
+
+    # Connection ---------------------------------------------------------------------------------------------
+
+    @override
+    async def start_connection(self) -> None:
+        # Newer bases announce "connecting" before this body runs; when that is all that is wanted, stop here.
+        if self.client is not None and not _announcing.get():
+            self.client.start()
+
+    @override
+    def is_connected(self) -> bool:
+        return self.client is not None and self.client.connected
+
+    @override
+    async def stop_connection(self) -> None:
+        if self.client is not None:
+            await self.client.stop()
+            self._put_vendor_metrics()
+        await self._emitter.drain()
+        if self._dump is not None:
+            self._dump.close()
+
+    # Audio in -----------------------------------------------------------------------------------------------
+
+    @override
+    @guarded
+    async def on_audio_frame(self, ten_env: AsyncTenEnv, audio_frame: AudioFrame) -> None:
+        self._take_frame(audio_frame)
+
+    @override
+    async def send_audio(self, frame: AudioFrame, session_id: str | None) -> bool:
+        self._take_frame(frame)
+        return True
+
+    def _take_frame(self, frame: AudioFrame) -> None:
+        """Everything about a frame, before anything else can run: so a finalize can never overtake audio."""
+        data = bytes(frame.get_buf())
+        if self._dump is not None:
+            self._dump.write(data)
+        self._take_metadata(frame)
+        if self.client is None or not data:
+            return
+        if not self._take_format(frame, self.client):
+            return
+        self.sent_buffer_length += len(data)
+        position = self.client.push_audio(data)
+        self._audio_seen = True
+        if position * 1000 // self.client.session.stream.rate >= self._metrics_due_ms:
+            self._put_vendor_metrics()
+
+    def _take_metadata(self, frame: AudioFrame) -> None:
+        text, err = frame.get_property_to_json("metadata")
+        if err is not None or not text or text == self._metadata_json:
+            return
+        self._metadata_json = text
+        try:
+            metadata = json.loads(text)
+        except ValueError:
+            self._telemetry.once("metadata", "a frame's metadata is no JSON; it was left out")
+            return
+        if not isinstance(metadata, dict):
+            return
+        self.metadata = metadata
+        session_id = metadata.get("session_id")
+        if session_id is not None:
+            self.session_id = str(session_id)
+        position = self.client.session.stream.ledger.accepted if self.client else 0
+        self._metadata_at.append((position, metadata))
+        held, self._held_metrics = self._held_metrics, []
+        for metrics in held:
+            self._put_metrics(metrics)
+
+    def _take_format(self, frame: AudioFrame, client: OpenAIASRClient) -> bool:
+        """Non-zero format fields of a frame win over the configuration. False: the frame cannot be read."""
+        assert self.config is not None
+        seen = (frame.get_sample_rate(), frame.get_number_of_channels(), frame.get_bytes_per_sample())
+        if seen == self._frame_format:
+            return True
+        rate = seen[0] or self.config.sample_rate
+        channels = seen[1] or self.config.channels
+        width = seen[2]
+        expected = 2 if self.config.input_encoding == "pcm16" else 1
+        if width not in (0, expected):
+            self._put_error_once(
+                "bytes_per_sample",
+                f"frames with {width} bytes per sample cannot be read; {self.config.input_encoding} has {expected}. "
+                "Send 16-bit samples, or set params.input_encoding",
+            )
+            return False
+        self._frame_format = seen
+        if (rate, channels) != client.input_format[1:]:
+            self._telemetry.key_point(
+                "warn", f"frames are {rate} Hz, {channels} channel(s), not {client.input_format[1:]} as configured"
+            )
+            try:
+                client.set_input_format(self.config.input_encoding, channels, rate)
+            except ValueError as exc:
+                self._frame_format = (0, 0, 0)
+                self._put_error_once("frame_format", str(exc))
+                return False
+        return True
+
+    @override
+    async def finalize(self, session_id: str | None) -> None:
+        # Both are read before the first await: a second finalize must not change what this one is.
+        finalize_id, finalize_time = self.finalize_id, self.last_finalize_time
+        self.last_finalize_time = None
+        fence = _Fence(finalize_id or "", finalize_time, self.metadata)
+        if self.client is None:
+            self._put_finalize_end(fence)
+            return
+        self._fences.append(fence)
+        self._telemetry.vendor("info", f"vendor_cmd: finalize {fence.finalize_id}")
+        self.client.finalize(fence.finalize_id)
+
+    # What the client tells ----------------------------------------------------------------------------------
+
+    @override
+    def on_asr_start(self, event: ev.SpeechStarted) -> None:
+        self._telemetry.vendor("debug", f"vendor_result: speech started at {event.start_ms} ms")
+
+    @override
+    def on_asr_delta(self, event: ev.Transcript) -> None:
+        self._put_result(event)
+
+    @override
+    def on_asr_completed(self, event: ev.Transcript) -> None:
+        self._put_result(event)
+        self._put_vendor_metrics()
+
+    @override
+    def on_asr_committed(self, event: ev.Committed) -> None:
+        self._telemetry.vendor("debug", f"vendor_result: committed {event.item_id} from {event.start_ms} ms")
+
+    @override
+    def on_asr_server_error(self, event: ev.ServerError) -> None:
+        self._telemetry.vendor("error", f"vendor_error: code: {event.code}, reason: {event.message}")
+        where = f" (item {event.item_id})" if event.item_id else ""
+        message = f"the server reported {event.code}{where}: {event.message}".rstrip(": ")
+        self._put_error(FATAL if event.fatal else NON_FATAL, message, event.code, event.message, None)
+
+    @override
+    def on_asr_client_error(self, event: ev.ClientError) -> None:
+        self._telemetry.key_point("error", f"{event.code}: {event.message}")
+        self._put_error(
+            FATAL if event.fatal else NON_FATAL,
+            event.message,
+            event.vendor_code or event.code,
+            event.vendor_message or event.message,
+            None,
+        )
+
+    @override
+    def on_other_event(self, event: ev.Event) -> None:
+        if isinstance(event, ev.AudioSent):
+            self._on_audio_sent(event)
+        elif isinstance(event, ev.FinalizeDone):
+            self._on_finalize_done(event)
+        elif isinstance(event, ev.AudioLost):
+            self._on_audio_lost(event)
+        elif isinstance(event, ev.Warned):
+            self._telemetry.key_point("warn", event.message)
+        elif isinstance(event, (ev.Connecting, ev.Connected, ev.Disconnected)):
+            self._on_status(event)
+
+    def _on_audio_sent(self, event: ev.AudioSent) -> None:
+        if self.first_audio_time is None and event.user_ms > 0:
+            self.first_audio_time = asyncio.get_running_loop().time()
+        user, silence = self._telemetry.whole_ms(event.user_ms, event.silence_ms)
+        self.audio_timeline.add_user_audio(user)
+        self.audio_timeline.add_silence_audio(silence)
+
+    def _on_finalize_done(self, event: ev.FinalizeDone) -> None:
+        if not self._fences:
+            return
+        fence = self._fences.popleft()
+        if event.outcome == "final":
+            self._emitter.mark_completing_final(event.fence_ms, fence.finalize_time)
+        self._put_vendor_metrics()
+        self._put_finalize_end(fence)
+
+    def _on_audio_lost(self, event: ev.AudioLost) -> None:
+        message = f"{event.duration_ms} ms of audio from {event.start_ms} ms on will have no transcript ({event.cause})"
+        self._telemetry.key_point("error", message)
+        self._put_error(NON_FATAL, message, event.cause, message, self._metadata_of(event.start_ms))
+
+    def _on_status(self, event: ev.Connecting | ev.Connected | ev.Disconnected) -> None:
+        if isinstance(event, ev.Connected):
+            self._telemetry.vendor("info", f"vendor_status_changed: connected in {event.connect_delay_ms} ms")
+            self._put(lambda: self.send_connect_delay_metrics(event.connect_delay_ms), self.metadata)
+            if HAS_STATUS:
+                self._put(lambda: self.on_connected(), self.metadata)  # type: ignore[attr-defined]
+        elif isinstance(event, ev.Disconnected):
+            self._telemetry.vendor("info", f"vendor_status_changed: disconnected, code: {event.code}, {event.reason}")
+            if HAS_STATUS:
+                arguments = status_arguments(AsyncASRBaseExtension, VENDOR, event)
+                self._put(lambda: self.on_disconnected(**arguments), self.metadata)  # type: ignore[attr-defined]
+        elif HAS_STATUS:
+            self._put(self._announce_connecting, self.metadata)
+
+    async def _announce_connecting(self) -> None:
+        token = _announcing.set(True)
+        try:
+            await self.start_connection()
+        finally:
+            _announcing.reset(token)
+
+    # What goes out ------------------------------------------------------------------------------------------
+
+    def _put(self, send: Callable[[], Awaitable[object]], metadata: dict[str, Any] | None, **fields: Any) -> None:
+        self._emitter.put(Output(send, dict(metadata) if metadata is not None else None, **fields))
+
+    def _metadata_of(self, start_ms: int) -> dict[str, Any] | None:
+        """The metadata the frames carried where a span begins."""
+        rate = self.client.session.stream.rate if self.client else 1
+        found = self._metadata_at[0][1] if self._metadata_at else self.metadata
+        for position, metadata in self._metadata_at:
+            if position * 1000 // rate > start_ms:
+                break
+            found = metadata
+        return found
+
+    def _put_result(self, event: ev.Transcript) -> None:
+        assert self.config is not None
+        self._telemetry.result(event)
+        result = ASRResult(
+            text=event.text,
+            final=event.final,
+            start_ms=event.start_ms,
+            duration_ms=event.duration_ms,
+            language=self.config.result_language(event.language),
+            words=[ASRWord(**word) for word in event.words],
+            metadata={"asr_info": asr_info(event, VENDOR, self.config.input_audio_transcription.model)},
+        )
+        self._put(
+            lambda: self.send_asr_result(result),
+            self._metadata_of(event.start_ms),
+            result_id=event.result_id,
+            final_start_ms=event.start_ms if event.final else None,
+        )
+
+    def _put_finalize_end(self, fence: _Fence) -> None:
+        self._put(self.send_asr_finalize_end, fence.metadata, finalize_id=fence.finalize_id)
+
+    def _put_error(
+        self, code: int, message: str, vendor_code: str, vendor_message: str, metadata: dict[str, Any] | None
+    ) -> None:
+        error = ModuleError(module="asr", code=code, message=message)
+        info = ModuleErrorVendorInfo(vendor=VENDOR, code=str(vendor_code), message=vendor_message)
+        self._put(lambda: self.send_asr_error(error, info), metadata if metadata is not None else self.metadata)
+
+    def _put_error_once(self, cause: str, message: str) -> None:
+        if self._telemetry.once(cause, message):
+            self._put_error(NON_FATAL, message, cause, message, None)
+
+    def _put_vendor_metrics(self) -> None:
+        """Numbers of the stream so far, unless nothing changed."""
+        if self.client is None:
+            return
+        stream = self.client.session.stream
+        self._metrics_due_ms = stream.book.ms(stream.ledger.accepted) + METRICS_EVERY_MS
+        metrics = self._telemetry.vendor_metrics(stream)
+        if metrics != self._last_metrics and self._audio_seen:
+            self._last_metrics = metrics
+            self._put_metrics(metrics)
+
+    def _put_metrics(self, metrics: dict[str, Any]) -> None:
+        if self.metadata is None:
+            self._held_metrics = [metrics]  # they are totals: the newest says it all
+        else:
+            self._put(lambda: self.send_vendor_metrics(metrics), self.metadata)
+
+
+async def _key_from_command(command: str) -> str:
+    """What *command* prints, run by the shell at every connect."""
+    process = await asyncio.create_subprocess_shell(
+        command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
+    output, _ = await process.communicate()
+    if process.returncode != 0:
+        raise RuntimeError(f"exit status {process.returncode}")
+    return output.decode().strip()

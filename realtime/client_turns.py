@@ -1,0 +1,126 @@
+"""Turns that we own: opened by the local detector (`local_vad`) or open all the time (`none`), closed by its end of
+speech, by a finalize, or for their length."""
+
+from __future__ import annotations
+
+from .events import SpeechStarted
+from .ledger import State
+from .sending import DEADLINE_RESERVE_S, tail_padding
+from .stream import Stream
+from .turn import Phase, Turn
+
+LENGTH_SOFT = 0.8
+"From this part of `max_turn_ms` on a turn ends at the next quiet place."
+QUIET_MS = 100
+
+
+class ClientTurns:
+    """Opens and closes client-owned turns on a stream; does nothing where the server owns them."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._detector_open = False
+
+    def open_turn(self) -> Turn | None:
+        """The turn that takes audio now."""
+        turns = self._stream.book.turns
+        newest = turns[-1] if turns else None
+        return newest if newest and newest.client_owned and newest.span_end is None else None
+
+    def audio_accepted(self) -> None:
+        """Audio came: without a detector a turn is always open; with one, a cut turn goes on at the next sound."""
+        stream = self._stream
+        if stream.detection == "none" and self.open_turn() is None:
+            boundary = max(stream.boundary, stream.ledger.settled_until)
+            stream.new_turn(boundary, boundary, client_owned=True)
+        elif self._detector_open and self.open_turn() is None:
+            bounds = stream.ledger.speech_bounds(stream.boundary, stream.ledger.accepted)
+            if bounds:
+                self._announce(stream.new_turn(bounds[0], stream.boundary, client_owned=True))
+
+    def started(self, position: int) -> None:
+        """The detector confirmed speech since *position*: the padding in front of it goes out first."""
+        stream = self._stream
+        self._detector_open = True
+        padding = stream.samples(stream.options.turn_detection.prefix_padding_ms)
+        turn = stream.new_turn(position, max(position - padding, stream.boundary), client_owned=True)
+        stream.gate_before_turn(turn.span_start, 0)
+        self._announce(turn)
+
+    def ended(self, position: int) -> None:
+        """The detector heard the end of speech at *position*."""
+        self._detector_open = False
+        turn = self.open_turn()
+        if turn is not None:
+            self._close(turn, position, self._stream.ledger.accepted)
+
+    def limit_length(self) -> None:
+        """A turn must not outgrow what can be replayed: cut it at a quiet place, or at the limit in any case."""
+        turn, stream = self.open_turn(), self._stream
+        if turn is None:
+            return
+        accepted = stream.ledger.accepted
+        limit = stream.options.max_turn_ms
+        if stream.options.replay_window_ms:
+            limit = min(limit, stream.options.replay_window_ms // 2)
+        length = accepted - max(turn.span_start, stream.ledger.settled_until)
+        if length < stream.samples(limit * LENGTH_SOFT):
+            return
+        quiet = not stream.ledger.has_speech(accepted - stream.samples(QUIET_MS), accepted)
+        if quiet or length >= stream.samples(limit):
+            bounds = stream.ledger.speech_bounds(turn.span_start, accepted)
+            if bounds is None and stream.detection == "none":
+                return  # silence only: it is gated by age
+            self._note_start(turn, bounds)
+            self._close(turn, bounds[1] if bounds else accepted, accepted)
+
+    def close_at_fence(self, now: float, timeout_s: float) -> None:
+        """A finalize: everything accepted so far is committed, unless it is silence."""
+        stream, turn = self._stream, self.open_turn()
+        fence = stream.ledger.accepted
+        self._detector_open = False
+        if turn is not None:
+            bounds = stream.ledger.speech_bounds(turn.span_start, fence)
+            if bounds is not None:
+                self._note_start(turn, bounds)
+                self._close(turn, bounds[1], fence)
+            elif stream.detection == "none":
+                turn.span_start = turn.start = stream.boundary = fence
+            else:
+                self._close(turn, fence, fence)
+        latest = max(now, now + timeout_s - DEADLINE_RESERVE_S)
+        for waiting in stream.book.turns:
+            if waiting.client_owned and waiting.phase is Phase.CLOSED and waiting.commit_sent_at is None:
+                waiting.not_after = min(waiting.not_after, latest)
+
+    def connection_lost(self, turn: Turn, now: float) -> None:
+        """*turn* lived on a connection that ended: what was sent of it is lost, the rest goes out on the next one."""
+        stream = self._stream
+        if turn.phase is Phase.READY:
+            return
+        end = turn.span_end if turn.span_end is not None else stream.ledger.accepted
+        rest = stream.ledger.next_run(State.PENDING, turn.span_start, end)
+        if not turn.client_owned or turn.commit_sent_at is not None or (rest is None and turn.span_end is not None):
+            stream.book.lose(turn, "dropped", now)
+            return
+        # What was sent is lost (the stream reports it); partials of it are withdrawn with their id.
+        position = rest[0] if rest else stream.ledger.accepted
+        stream.book.withdraw(turn, stream.new_id("result"))
+        turn.connection, turn.item_id = 0, ""
+        turn.span_start, turn.start = position, max(turn.start, position)
+
+    # Helpers ------------------------------------------------------------------------------------------------
+
+    def _announce(self, turn: Turn) -> None:
+        self._stream.emit(SpeechStarted(turn.result_id, "", self._stream.book.ms(turn.start)))
+
+    def _note_start(self, turn: Turn, bounds: tuple[int, int] | None) -> None:
+        if bounds is not None and self._stream.detection == "none":
+            turn.start = max(turn.start, bounds[0])
+
+    def _close(self, turn: Turn, end: int, span_end: int) -> None:
+        stream = self._stream
+        stream.book.close(turn, min(end, span_end), span_end)
+        assert turn.end is not None and turn.span_end is not None
+        turn.synthetic = tail_padding(stream, turn.end, turn.span_end)
+        stream.boundary = turn.span_end

@@ -1,0 +1,85 @@
+"""What a session knows of one connection: its encoder, its map to positions, and what is under way on it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from .wire_map import WireMap
+
+
+class Encoder(Protocol):
+    """Caller's samples to wire bytes, as one stream. `audio.encoder.WireEncoder` is one."""
+
+    def encode(self, pcm: bytes) -> bytes:
+        """Wire bytes of *pcm* (s16le mono at the stream's rate); holds nothing back."""
+        ...
+
+    def silence(self, samples: int) -> bytes:
+        """Wire bytes of *samples* zeros, as part of the same stream."""
+        ...
+
+    def prime(self, pcm: bytes) -> None:
+        """Take *pcm* as the past, without output."""
+        ...
+
+
+class Stage(Enum):
+    """Life of a connection; it only moves down."""
+
+    DIALLING = "dialling"
+    OPEN = "open"
+    "The socket is open; `session.created` is due."
+    CONFIGURING = "configuring"
+    "`session.update` is sent; its echo is due."
+    READY = "ready"
+    CLOSED = "closed"
+
+
+@dataclass(eq=False)
+class Connection:
+    """One socket's worth of state. Times are the session's `now`, in seconds."""
+
+    id: int
+    encoder: Encoder
+    map: WireMap
+    dialled_at: float
+    deadline: float
+    "Dial to configured must be done by then."
+    stage: Stage = Stage.DIALLING
+    ready_at: float | None = None
+    update_id: str = ""
+    update_tries: int = 0
+    expected: dict[str, object] = field(default_factory=dict)
+    "The session object we asked for."
+    refusal: str = ""
+    "The last error before the session was configured."
+    settled_items: int = 0
+    recent_items: deque[str] = field(default_factory=lambda: deque(maxlen=256))
+    "Ids of items already settled: what comes for them later is an echo."
+    # sending
+    outbox: deque[bytes] = field(default_factory=deque)
+    "Control messages that wait for nothing."
+    in_flight: int = 0
+    blocked_since: float | None = None
+    audio_clock: float = 0.0
+    "When a decoder at real-time speed would be through with what was appended."
+    uncommitted: int = 0
+    "Samples appended since the last commit, synthetic ones included."
+    # pings
+    ping_at: float | None = None
+    pong_deadline: float | None = None
+    ping_sent_at: float = 0.0
+    round_trip: float = 0.0
+    on_pong: list[Callable[[float], None]] = field(default_factory=list)
+    "Wait for a ping still to be sent."
+    pong_callbacks: list[Callable[[float], None]] = field(default_factory=list)
+    "Wait for the pong of the ping under way."
+
+    @property
+    def ready(self) -> bool:
+        """Audio may be sent."""
+        return self.stage is Stage.READY

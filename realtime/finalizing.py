@@ -1,0 +1,198 @@
+"""Finalize requests: each has its fence, its deadline and exactly one answer, in the order they came (S9).
+
+Client-owned turns are closed at the fence by the session, so a request only waits for them. With server-owned turns
+nobody but the server knows whether speech is open; a *probe* finds out: a burst of synthetic silence behind the fence,
+then a short wait for what the server makes of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+from .connection import Connection
+from .events import ClientError, FinalizeDone
+from .ledger import State
+from .messages import InputAudioBufferCommit, encode
+from .stream import Stream
+from .turn import Phase, Turn
+
+PROBE_WAIT_S = 0.4
+"How long a server that has heard the silence may take to say something."
+_UNCLAIMED = frozenset({State.PENDING, State.SENT})
+
+
+@dataclass(eq=False)
+class Request:
+    """One finalize. `fence`: position of the last frame before it."""
+
+    finalize_id: str
+    fence: int
+    arrived: float
+    deadline: float
+    needs_probe: bool = False
+    padded: bool = False
+    "The synthetic silence is written."
+    wait_until: float = math.inf
+    "When the server has had its time; infinite until the ping behind the silence came back."
+    commit_event_id: str = ""
+    had_speech: bool = False
+
+
+class Finalizer:
+    """All open requests."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._requests: deque[Request] = deque()
+
+    @property
+    def open(self) -> bool:
+        """Whether any request still waits for its answer."""
+        return bool(self._requests)
+
+    def add(self, finalize_id: str, now: float, timeout_s: float) -> Request:
+        """Take a request; its fence is everything accepted so far."""
+        stream = self._stream
+        fence = stream.ledger.accepted
+        request = Request(finalize_id, fence, now, now + timeout_s)
+        request.had_speech = any(True for _ in stream.book.unsettled_before(fence))
+        if not stream.client_owned:
+            request.needs_probe = self._may_hold_speech(fence)
+            request.had_speech = request.had_speech or request.needs_probe
+        self._requests.append(request)
+        return request
+
+    def answer_now(self, finalize_id: str, outcome: str) -> None:
+        """Answer a request that nothing can be done for."""
+        fence = self._stream.ledger.accepted
+        self._stream.emit(FinalizeDone(finalize_id, self._stream.book.ms(fence), outcome, 0))
+
+    # Probe --------------------------------------------------------------------------------------------------
+
+    def _may_hold_speech(self, fence: int) -> bool:
+        book = self._stream.book
+        if any(t.phase in (Phase.OPEN, Phase.CLOSED) for t in book.unsettled_before(fence)):
+            return True
+        return self._stream.ledger.unsettled_speech(book.last_end, fence, _UNCLAIMED)
+
+    def current_probe(self, conn: Connection) -> Request | None:
+        """The request whose silence or commit is the next thing to write behind its fence."""
+        for request in self._requests:
+            if request.needs_probe and (not request.padded or not request.commit_event_id):
+                return request
+        return None
+
+    def wait_for_server(self, request: Request, conn: Connection) -> None:
+        """The silence is on its way: the server's time begins when a ping sent behind it comes back."""
+
+        def on_pong(now: float) -> None:
+            request.wait_until = now + PROBE_WAIT_S
+
+        conn.on_pong.append(on_pong)
+        conn.ping_at = 0.0
+
+    def commit_due(self, request: Request, now: float) -> bool:
+        """The server had its time, and a turn is still open before the fence."""
+        return now >= request.wait_until and self._open_turn(request) is not None
+
+    def commit_probe(self, request: Request, conn: Connection) -> bytes:
+        """Commit what the server holds, on behalf of *request*."""
+        request.padded = True
+        request.commit_event_id = self._stream.new_id("commit")
+        conn.uncommitted = 0
+        self._stream.stats.commits += 1
+        return encode(InputAudioBufferCommit(event_id=request.commit_event_id))
+
+    def commit_refused(self, event_id: str) -> bool:
+        """An error named *event_id*; if it was our commit, there was nothing behind it."""
+        for request in self._requests:
+            if request.commit_event_id == event_id:
+                request.needs_probe = False
+                return True
+        return False
+
+    def _open_turn(self, request: Request) -> Turn | None:
+        for turn in self._stream.book.unsettled_before(request.fence):
+            if turn.phase in (Phase.OPEN, Phase.CLOSED):
+                return turn
+        return None
+
+    def _probe_settled(self, request: Request, now: float) -> bool:
+        if not request.padded:
+            return not self._may_hold_speech(request.fence)
+        if self._open_turn(request) is not None:
+            return False
+        if self._stream.detection == "semantic_vad":
+            return not self._stream.ledger.unsettled_speech(self._stream.book.last_end, request.fence, _UNCLAIMED)
+        return now >= request.wait_until or self._reached(request)
+
+    def _reached(self, request: Request) -> bool:
+        """An item took everything that may have been speech before the fence."""
+        stream = self._stream
+        return not stream.ledger.unsettled_speech(stream.book.last_end, request.fence, _UNCLAIMED)
+
+    def connection_lost(self) -> None:
+        """What a probe learnt died with its connection; it starts over on the next one if there is still need."""
+        for request in self._requests:
+            if request.needs_probe:
+                request.padded = False
+                request.wait_until = math.inf
+                request.commit_event_id = ""
+
+    # Answers ------------------------------------------------------------------------------------------------
+
+    def advance(self, now: float) -> None:
+        """Answer every request whose turn it is."""
+        while self._requests:
+            request = self._requests[0]
+            if request.needs_probe and self._probe_settled(request, now):
+                request.needs_probe = False
+            if self._complete(request):
+                self._answer(request, "final" if request.had_speech else "empty", now)
+            elif now >= request.deadline:
+                self._expire(request, now)
+            else:
+                return
+
+    def _complete(self, request: Request) -> bool:
+        if request.needs_probe:
+            return False
+        return not any(self._holds(turn, request) for turn in self._stream.book.unsettled_before(request.fence))
+
+    def _holds(self, turn: Turn, request: Request) -> bool:
+        # A turn without an end that is the client's own is the one after the fence, opened before any audio came.
+        return not (turn.client_owned and turn.span_end is None and turn.span_start >= request.fence)
+
+    def _expire(self, request: Request, now: float) -> None:
+        missing = self._stream.book.release_before(request.fence, now)
+        what = f"{len(missing)} turn(s)" if missing else "the server"
+        self._stream.emit(
+            ClientError(
+                "finalize_timeout",
+                f"finalize was answered at its deadline without waiting longer for {what}; "
+                "text that comes later goes out marked late. If the server is always this slow, "
+                "raise params.finalize_timeout_ms",
+            )
+        )
+        self._answer(request, "timeout", now)
+
+    def _answer(self, request: Request, outcome: str, now: float) -> None:
+        self._requests.popleft()
+        latency = round((now - request.arrived) * 1000)
+        fence_ms = self._stream.book.ms(request.fence)
+        self._stream.emit(FinalizeDone(request.finalize_id, fence_ms, outcome, latency))
+
+    def answer_all(self, outcome: str, now: float) -> None:
+        """Answer what is left, in order."""
+        while self._requests:
+            self._stream.book.release_before(self._requests[0].fence, now)
+            self._answer(self._requests[0], outcome, now)
+
+    def deadline(self) -> float | None:
+        """When `advance` is due next."""
+        times = [r.deadline for r in self._requests]
+        times += [r.wait_until for r in self._requests if r.needs_probe and r.padded and not r.commit_event_id]
+        finite = [t for t in times if t < math.inf]
+        return min(finite) if finite else None

@@ -1,0 +1,74 @@
+"""Configuring a connection: the `session.update` we send, and what the server's echo must say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .events import ClientError, ServerError
+from .messages import SessionUpdate, encode
+from .models import session_object
+from .options import SessionOptions
+
+GRAVE_PATHS = (
+    ("audio", "input", "transcription", "model"),
+    ("audio", "input", "format"),
+    ("audio", "input", "turn_detection"),
+)
+"What must be as we asked: with another model, format or turn detection the stream would mean something else."
+MISSING = object()
+
+
+@dataclass
+class Differences:
+    """Where the echo is not what was asked, as sentences."""
+
+    grave: list[str] = field(default_factory=list)
+    minor: list[str] = field(default_factory=list)
+
+
+def update_message(options: SessionOptions, event_id: str) -> tuple[bytes, dict[str, object], list[str]]:
+    """The encoded `session.update`, its session object, and warnings about options that could not be kept."""
+    session, warnings = session_object(options)
+    return encode(SessionUpdate(event_id=event_id, session=session)), session, warnings
+
+
+def check_echo(asked: dict[str, Any], echo: dict[str, Any]) -> Differences:
+    """Compare what was *asked* with the *echo* of `session.updated`; fields we did not send are the server's own."""
+    differences = Differences()
+    _compare((), asked, echo, differences)
+    return differences
+
+
+def _compare(path: tuple[str, ...], asked: Any, echo: Any, out: Differences) -> None:
+    if isinstance(asked, dict) and isinstance(echo, dict):
+        for key, value in asked.items():
+            _compare((*path, key), value, echo.get(key, MISSING), out)
+        return
+    if _same(asked, echo):
+        return
+    got = "nothing" if echo is MISSING else repr(echo)
+    sentence = f"the server has {got} for session.{'.'.join(path)} where {asked!r} was asked"
+    grave = any(path[: len(p)] == p or p[: len(path)] == path for p in GRAVE_PATHS)
+    # An echo that leaves a field out says nothing about it; one that names another value does.
+    (out.grave if grave and echo is not MISSING else out.minor).append(sentence)
+
+
+def _same(asked: Any, echo: Any) -> bool:
+    if asked in (None, [], "") and echo in (None, [], "", MISSING):
+        return True
+    if isinstance(asked, float) and isinstance(echo, (int, float)):
+        return abs(asked - echo) < 1e-6
+    return bool(asked == echo)
+
+
+def config_error(error: ServerError) -> ClientError:
+    """What to tell the user when the server discards our configuration."""
+    field_name = f" (field {error.param})" if error.param else ""
+    return ClientError(
+        "config_refused",
+        f"the server refused the session's configuration{field_name}: {error.message or error.code}. "
+        "Change that property; until then no text can come",
+        vendor_code=error.code,
+        vendor_message=error.message,
+    )

@@ -1,0 +1,237 @@
+"""What the server's events mean for the turns: one method per wire event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from . import messages as wire
+from .connection import Connection
+from .events import Committed, ServerError, SpeechStarted, SpeechStopped, WireEvent
+from .finalizing import Finalizer
+from .ledger import Fate, State
+from .stream import Stream
+from .turn import Phase, Turn, confidence_of, language_of
+
+COMMIT_EMPTY = "input_audio_buffer_commit_empty"
+
+
+class Receiver:
+    """Applies the events of a configured connection. Never raises for anything a server can send."""
+
+    def __init__(self, stream: Stream, finalizer: Finalizer, report: Callable[[ServerError], None]) -> None:
+        self._stream = stream
+        self._book = stream.book
+        self._finalizer = finalizer
+        self._report = report
+        self._handlers: dict[type[wire.Message], Callable[[Connection, Any, float], None]] = {
+            wire.SpeechStarted: self._handle_speech_started,
+            wire.SpeechStopped: self._handle_speech_stopped,
+            wire.InputAudioBufferCommitted: self._handle_committed,
+            wire.TranscriptionDelta: self._handle_delta,
+            wire.TranscriptionCompleted: self._handle_completed,
+            wire.TranscriptionSegment: self._handle_segment,
+            wire.TranscriptionFailed: self._handle_failed,
+            wire.ErrorMessage: self._handle_error,
+        }
+
+    def receive(self, conn: Connection, message: wire.Message, data: dict[str, Any], now: float) -> None:
+        """Apply one event."""
+        handler = self._handlers.get(type(message))
+        if handler is None:
+            self._stream.emit(WireEvent(message.type, True, data))
+        else:
+            handler(conn, message, now)
+
+    # Speech -------------------------------------------------------------------------------------------------
+
+    def _handle_speech_started(self, conn: Connection, message: wire.SpeechStarted, now: float) -> None:
+        if self._book.find(conn.id, message.item_id) or message.item_id in conn.recent_items:
+            self._stream.stats.duplicate_events += 1
+            return
+        start = conn.map.start_position(message.audio_start_ms)
+        if start is None:
+            start = self._book.last_end
+        turn = self._stream.new_turn(start, start, connection=conn.id)
+        turn.item_id = message.item_id
+        self._stream.gate_before_turn(turn.span_start, conn.id)
+        self._stream.emit(SpeechStarted(turn.result_id, turn.item_id, self._book.ms(turn.start)))
+
+    def _handle_speech_stopped(self, conn: Connection, message: wire.SpeechStopped, now: float) -> None:
+        turn = self._book.find(conn.id, message.item_id)
+        if turn is None or turn.phase is not Phase.OPEN:
+            return
+        end = conn.map.end_position(message.audio_end_ms)
+        end = turn.start if end is None else end
+        self._book.close(turn, end, end)
+        self._stream.emit(SpeechStopped(turn.result_id, turn.item_id, self._book.ms(turn.end or end)))
+
+    def _handle_committed(self, conn: Connection, message: wire.InputAudioBufferCommitted, now: float) -> None:
+        if message.item_id in conn.recent_items:
+            self._stream.stats.duplicate_events += 1
+            return
+        turn = self._book.find(conn.id, message.item_id)
+        if turn is None:
+            turn = self._awaiting_commit(conn) or self._unannounced(conn)
+        if turn.phase not in (Phase.OPEN, Phase.CLOSED):
+            self._stream.stats.duplicate_events += 1
+            return
+        turn.item_id = message.item_id
+        turn.previous_item_id = message.previous_item_id if isinstance(message.previous_item_id, str) else None
+        if turn.end is None:
+            frontier = conn.map.last_position or turn.start
+            self._book.close(turn, frontier, frontier)
+        self._commit(turn, conn)
+        assert turn.end is not None
+        start_ms = self._book.ms(turn.start)
+        duration = max(1, self._book.ms(turn.end) - start_ms)
+        self._stream.emit(Committed(turn.result_id, turn.item_id, turn.previous_item_id, start_ms, duration))
+
+    def _commit(self, turn: Turn, conn: Connection) -> None:
+        turn.phase = Phase.COMMITTED
+        if turn.span_end is not None:
+            fate = Fate(State.COMMITTED, conn.id, turn.serial)
+            self._stream.ledger.move(turn.span_start, turn.span_end, {State.SENT}, fate)
+
+    def _awaiting_commit(self, conn: Connection) -> Turn | None:
+        """The oldest client-owned turn whose commit is unanswered and that has no item yet."""
+        for turn in self._book.on_connection(conn.id):
+            if turn.commit_sent_at is not None and turn.phase is Phase.CLOSED and not turn.item_id:
+                return turn
+        return None
+
+    def _unannounced(self, conn: Connection) -> Turn:
+        """A turn nobody announced: it begins where the last one ended. Some servers send no speech events."""
+        ledger = self._stream.ledger
+        frontier = conn.map.last_position or ledger.accepted
+        start = max(self._book.last_end, ledger.settled_until)
+        bounds = ledger.speech_bounds(start, frontier)
+        turn = self._stream.new_turn(bounds[0] if bounds else start, start, connection=conn.id)
+        turn.connection = conn.id
+        return turn
+
+    # Text ---------------------------------------------------------------------------------------------------
+
+    def _turn_of(self, conn: Connection, item_id: str) -> Turn | None:
+        """The turn that text for *item_id* belongs to; None if the item is settled."""
+        if item_id in conn.recent_items:
+            self._stream.stats.duplicate_events += 1
+            return None
+        turn = self._book.find(conn.id, item_id)
+        if turn is not None:
+            return turn
+        # Streaming models send text before the item is announced: it is the oldest turn that has none (S5).
+        turn = next(
+            (
+                t
+                for t in self._book.on_connection(conn.id)
+                if t.client_owned and not t.item_id and t.phase in (Phase.OPEN, Phase.CLOSED)
+            ),
+            None,
+        ) or self._unannounced(conn)
+        turn.item_id = item_id
+        return turn
+
+    def _handle_delta(self, conn: Connection, message: wire.TranscriptionDelta, now: float) -> None:
+        turn = self._turn_of(conn, message.item_id)
+        if turn is not None:
+            self._note_speech(turn)
+            self._book.add_delta(turn, message.delta or "")
+
+    def _handle_completed(self, conn: Connection, message: wire.TranscriptionCompleted, now: float) -> None:
+        turn = self._turn_of(conn, message.item_id)
+        if turn is None:
+            return
+        if turn.end is None:
+            frontier = conn.map.last_position or turn.start
+            self._book.close(turn, frontier, frontier)
+        turn.language = language_of(message.languages)
+        turn.confidence = confidence_of(message.logprobs)
+        if isinstance(message.usage, dict):
+            turn.usage = message.usage
+            self._bill(message.usage)
+        text = message.transcript or ""
+        if self._stream.rules.streams_before_commit and len(turn.partial.strip()) > len(text.strip()):
+            text = turn.partial  # the final of a model that streams never says less than its partials did (S5)
+        conn.settled_items += 1
+        conn.recent_items.append(message.item_id)
+        self._stream.stats.finals += 1
+        self._book.complete(turn, text, now)
+
+    def _bill(self, usage: dict[str, Any]) -> None:
+        seconds, tokens = usage.get("seconds"), usage.get("total_tokens")
+        if isinstance(seconds, (int, float)):
+            self._stream.stats.billed_seconds += seconds
+        if isinstance(tokens, int):
+            self._stream.stats.billed_tokens += tokens
+
+    def _handle_segment(self, conn: Connection, message: wire.TranscriptionSegment, now: float) -> None:
+        turn = self._turn_of(conn, message.item_id)
+        if turn is None:
+            return
+        start = self._book.ms(turn.span_start) + round(message.start * 1000)
+        duration = max(1, round((message.end - message.start) * 1000))
+        turn.segments.append({"word": message.text or "", "start_ms": start, "duration_ms": duration, "stable": True})
+        turn.speaker = turn.speaker or message.speaker
+
+    def _note_speech(self, turn: Turn) -> None:
+        """Without a detector a turn's start is the first sound in it; learn it before text is shown."""
+        if turn.client_owned and self._stream.detection == "none" and turn.end is None and not turn.shown:
+            bounds = self._stream.ledger.speech_bounds(turn.span_start, self._stream.ledger.accepted)
+            if bounds:
+                turn.start = max(turn.start, bounds[0])
+
+    # Trouble ------------------------------------------------------------------------------------------------
+
+    def _handle_failed(self, conn: Connection, message: wire.TranscriptionFailed, now: float) -> None:
+        turn = self._turn_of(conn, message.item_id)
+        if turn is None:
+            return
+        conn.recent_items.append(message.item_id)
+        end = turn.end if turn.end is not None else self._stream.ledger.accepted
+        start_ms = self._book.ms(turn.start)
+        self._report(
+            server_error(
+                message.error,
+                item_id=message.item_id,
+                start_ms=start_ms,
+                duration_ms=max(1, self._book.ms(end) - start_ms),
+            )
+        )
+        self._book.lose(turn, "vendor_failed", now)
+
+    def _handle_error(self, conn: Connection, message: wire.ErrorMessage, now: float) -> None:
+        error = message.error
+        event_id = error.event_id or ""
+        turn = next((t for t in self._book.turns if event_id and t.commit_event_id == event_id), None)
+        if str(error.code) == COMMIT_EMPTY:
+            if turn is not None:
+                self._book.settle_empty(turn, now)
+            else:
+                self._finalizer.commit_refused(event_id)
+            return
+        self._report(server_error(error, item_id=turn.item_id if turn else ""))
+        if turn is not None:
+            self._book.lose(turn, "vendor_failed", now)
+        else:
+            self._finalizer.commit_refused(event_id)
+
+
+def server_error(
+    error: wire.ErrorDetails,
+    *,
+    item_id: str = "",
+    start_ms: int | None = None,
+    duration_ms: int | None = None,
+) -> ServerError:
+    """The vendor's error object as an event; a missing code falls back to its type."""
+    return ServerError(
+        code=str(error.code or error.type or "unknown"),
+        message=error.message or "",
+        type=error.type or "",
+        param=error.param or "",
+        event_id=error.event_id or "",
+        item_id=item_id,
+        start_ms=start_ms,
+        duration_ms=duration_ms,
+    )

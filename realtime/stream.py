@@ -1,0 +1,238 @@
+"""What the parts of a session share: options, the ledger, the turns, and the way out for events."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from .events import AudioSent, Event
+from .ledger import SETTLED, Fate, Ledger, State
+from .models import ModelRules, rules_for
+from .options import SessionOptions
+from .transcript import TranscriptBook
+from .turn import Turn
+
+QUIET_GRACE_S = 1.0
+"Quiet audio older than the prefix padding plus this is nobody's onset any more."
+NOT_STARTED_WINDOW_S = 2.0
+"What an extension that was not started, or gave up, keeps of the audio."
+
+
+class LevelMarker(Protocol):
+    """Marks audio as quiet or maybe speech. `audio.level.LevelDetector` is one."""
+
+    def process(self, pcm: bytes) -> list[tuple[int, bool]]:
+        """Runs of (samples, maybe speech) that cover *pcm* exactly."""
+        ...
+
+
+@dataclass
+class SessionStats:
+    """Counters since the session was made. Milliseconds are of the caller's audio."""
+
+    sent_user_ms: float = 0.0
+    sent_silence_ms: float = 0.0
+    events_received: int = 0
+    unknown_events: int = 0
+    malformed_events: int = 0
+    duplicate_events: int = 0
+    dials: int = 0
+    reconnects: int = 0
+    commits: int = 0
+    finals: int = 0
+    billed_seconds: float = 0.0
+    billed_tokens: int = 0
+
+
+class Stream:
+    """The caller's audio and its turns; owns nothing that has to do with a socket."""
+
+    def __init__(self, options: SessionOptions, level: LevelMarker, new_id: Callable[[str], str]) -> None:
+        self.options = options
+        self.rate = options.sample_rate
+        self.rules: ModelRules = rules_for(options.transcription.model)
+        self.level = level
+        self.new_id = new_id
+        self.events: deque[Event] = deque()
+        self.stats = SessionStats()
+        # 20 ms in front of the oldest unsettled sample is enough history for any resampler's filter.
+        self.ledger = Ledger(keep_before=self.samples(20))
+        self.book = TranscriptBook(self.ledger, self.rate, options.order_hold_ms / 1000, self.emit)
+        self.boundary = 0
+        "Position of the last client-owned boundary: the next client-owned turn begins here at the earliest."
+        self._serial = 0
+        self._gated_until = 0
+
+    def set_rate(self, options: SessionOptions, level: LevelMarker) -> None:
+        """Take the rate of *options*; only before the first audio."""
+        self.options, self.rate, self.level = options, options.sample_rate, level
+        self.ledger.set_keep_before(self.samples(20))
+        self.book.set_rate(self.rate)
+
+    # Ways of saying things ----------------------------------------------------------------------------------
+
+    def emit(self, event: Event) -> None:
+        """Queue *event* for the user; neighbouring `AudioSent` become one."""
+        if isinstance(event, AudioSent) and self.events and isinstance(self.events[-1], AudioSent):
+            last = self.events[-1]
+            event = AudioSent(last.user_ms + event.user_ms, last.silence_ms + event.silence_ms)
+            self.events[-1] = event
+            return
+        self.events.append(event)
+
+    def samples(self, ms: float) -> int:
+        """Samples in *ms* milliseconds."""
+        return round(ms * self.rate / 1000)
+
+    @property
+    def detection(self) -> str:
+        """`server_vad`, `semantic_vad`, `local_vad` or `none`."""
+        return self.options.turn_detection.type
+
+    @property
+    def client_owned(self) -> bool:
+        """Whether we decide where turns end."""
+        return self.detection in ("local_vad", "none")
+
+    # Turns --------------------------------------------------------------------------------------------------
+
+    def new_turn(self, start: int, span_start: int, *, connection: int = 0, client_owned: bool = False) -> Turn:
+        """Open a turn behind all others."""
+        self._serial += 1
+        turn = Turn(
+            serial=self._serial,
+            result_id=self.new_id("result"),
+            start=start,
+            span_start=span_start,
+            connection=connection,
+            client_owned=client_owned,
+        )
+        self.book.add(turn)
+        return turn
+
+    # Audio --------------------------------------------------------------------------------------------------
+
+    def accept(self, pcm: bytes) -> None:
+        """Enter *pcm* (s16le mono at the stream's rate) in the ledger."""
+        self.ledger.append(pcm, self.level.process(pcm))
+
+    def gate_old_silence(self) -> None:
+        """Gate quiet audio that cannot belong to a turn any more. Works in steps of 100 ms, to be cheap."""
+        padding = self.options.turn_detection.prefix_padding_ms + QUIET_GRACE_S * 1000
+        before = self.ledger.accepted - self.samples(padding)
+        held = [t.span_start for t in self.book.turns if t.span_end is None and self._holds_silence(t)]
+        before = min([before, *held])
+        if before - self._gated_until < self.samples(100):
+            return
+        self._gated_until = before
+        self.ledger.gate_quiet(before, frozenset({State.PENDING, State.SENT}), "silence")
+        self._open_turn_skips_silence()
+
+    def _holds_silence(self, turn: Turn) -> bool:
+        # Pauses inside an open turn are part of it; an open turn without any speech yet holds nothing.
+        return not (self.detection == "none" and not self.ledger.has_speech(turn.span_start, self.ledger.accepted))
+
+    def _open_turn_skips_silence(self) -> None:
+        # Without a detector a turn is open all the time; its audio begins where the silence before it was gated.
+        for turn in self.book.turns:
+            if turn.client_owned and turn.span_end is None and self.detection == "none":
+                turn.span_start = max(turn.span_start, self.ledger.settled_until)
+                turn.start = max(turn.start, turn.span_start)
+
+    def gate_before_turn(self, position: int, connection: int) -> None:
+        """A turn begins at *position*: what no detector took before it is settled."""
+        ledger = self.ledger
+        for start, end, fate in list(ledger.fates(ledger.settled_until, position)):
+            if (fate.state is State.SENT and fate.connection == connection) or (
+                fate.state is State.PENDING and self.detection == "local_vad"
+            ):
+                if self._claimed(start, end):
+                    continue
+                for first, last, speech in list(ledger.marks(start, end)):
+                    cause = "not_taken" if speech else "silence"
+                    ledger.move(first, last, frozenset({fate.state}), Fate(State.GATED, cause=cause))
+
+    def _claimed(self, start: int, end: int) -> bool:
+        return any(t.span_start < end and (t.span_end is None or t.span_end > start) for t in self.book.turns)
+
+    def enforce_window(self, *, window_s: float, idle_cause: str = "", answering: bool = False) -> None:
+        """Let go of audio older than *window_s*.
+
+        *idle_cause*: set while nothing is sent on purpose; that audio is gated or lost with it. *answering*: the
+        connection is live, so speech the server's detector never claimed was not speech to it.
+        """
+        ledger = self.ledger
+        limit = ledger.accepted - round(window_s * self.rate)
+        if ledger.kept_from >= limit:
+            return
+        for start, end, fate in list(ledger.fates(ledger.settled_until, limit)):
+            if fate.state is State.PENDING:
+                self._expire_pending(start, end, idle_cause)
+            elif fate.state is State.SENT and not self._claimed(start, end) and not self.client_owned:
+                if answering:
+                    ledger.move(start, end, {State.SENT}, Fate(State.GATED, cause="not_taken"))
+                else:
+                    self._lose(start, end, State.SENT, "not_answered")
+        ledger.forget_audio(limit)
+
+    def _expire_pending(self, start: int, end: int, idle_cause: str) -> None:
+        if idle_cause == "not_started":
+            self.ledger.move(start, end, {State.PENDING}, Fate(State.GATED, cause=idle_cause))
+            return
+        for first, last, speech in list(self.ledger.marks(start, end)):
+            if not speech:
+                self.ledger.move(first, last, {State.PENDING}, Fate(State.GATED, cause="silence"))
+            elif self.detection == "local_vad" and not self._claimed(first, last):
+                self.ledger.move(first, last, {State.PENDING}, Fate(State.GATED, cause="not_taken"))
+            else:
+                self._lose(first, last, State.PENDING, idle_cause or "window_exceeded")
+
+    def _lose(self, start: int, end: int, source: State, cause: str) -> None:
+        if self.ledger.move(start, end, {source}, Fate(State.LOST, cause=cause)):
+            self.book.report_loss(start, end, cause)
+
+    def drop_sent(self, connection: int, cause: str) -> None:
+        """A connection ended: what it had and did not answer is lost (quiet audio is gated)."""
+        ledger = self.ledger
+        for start, end, fate in list(ledger.fates()):
+            if fate.connection != connection or fate.state not in (State.SENT, State.COMMITTED):
+                continue
+            for first, last, speech in list(ledger.marks(start, end)):
+                if speech:
+                    self._lose(first, last, fate.state, cause)
+                else:
+                    ledger.move(first, last, {fate.state}, Fate(State.GATED, cause="silence"))
+
+    def settle_rest(self, cause: str) -> None:
+        """Nothing more will happen: what may have been speech is lost, the rest was silence."""
+        for start, end, fate in list(self.ledger.fates()):
+            for first, last, speech in list(self.ledger.marks(start, end)):
+                if speech and fate.state not in SETTLED:
+                    self._lose(first, last, fate.state, cause)
+                elif fate.state not in SETTLED:
+                    self.ledger.move(first, last, {fate.state}, Fate(State.GATED, cause="silence"))
+
+    # Numbers ------------------------------------------------------------------------------------------------
+
+    @property
+    def lag_ms(self) -> int:
+        """Audio accepted and not yet handed to the transport, though it is meant to be."""
+        if self.detection == "local_vad":
+            pending = sum(
+                end - start
+                for turn in self.book.turns
+                if turn.client_owned and turn.commit_sent_at is None
+                for start, end, fate in self.ledger.fates(turn.span_start, turn.span_end)
+                if fate.state is State.PENDING
+            )
+        else:
+            pending = self.ledger.totals[State.PENDING]
+        return pending * 1000 // self.rate
+
+    @property
+    def unsettled_ms(self) -> int:
+        """Audio accepted that is not yet final, gated or lost."""
+        totals = self.ledger.totals
+        return (totals[State.PENDING] + totals[State.SENT] + totals[State.COMMITTED]) * 1000 // self.rate

@@ -1,0 +1,234 @@
+"""Deltas and completions in, ordered partials and finals out.
+
+Partials are kept per turn and never mixed. Finals leave in the order of the audio, each once: a final that is ready
+waits for the turns before it, at most `order_hold_ms` from the moment it was ready, then the missing turn is given up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from .events import AudioLost, Event, Transcript
+from .ledger import Fate, Ledger, State
+from .turn import Phase, Turn
+
+_UNSENT_OR_OPEN = frozenset({State.PENDING, State.SENT, State.COMMITTED})
+
+
+class TranscriptBook:
+    """All turns whose text is not settled yet, in audio order."""
+
+    def __init__(self, ledger: Ledger, rate: int, order_hold_s: float, emit: Callable[[Event], None]) -> None:
+        self._ledger = ledger
+        self._rate = rate
+        self._hold_s = order_hold_s
+        self._emit = emit
+        self._last_end_ms = 0
+        self._loss: AudioLost | None = None
+        self.turns: list[Turn] = []
+        self.last_end = 0
+        "Position behind the newest turn: nothing before it can be claimed by a new one."
+
+    def set_rate(self, rate: int) -> None:
+        """Read positions at *rate* (Hz) from now on; only before the first audio."""
+        self._rate = rate
+
+    def ms(self, position: int) -> int:
+        """Milliseconds of the caller's audio before *position*."""
+        return position * 1000 // self._rate
+
+    def find(self, connection: int, item_id: str) -> Turn | None:
+        """The turn of an item, by the id the server gave it on that connection."""
+        for turn in self.turns:
+            if turn.connection == connection and turn.item_id == item_id:
+                return turn
+        return None
+
+    def on_connection(self, connection: int) -> Iterator[Turn]:
+        """Unsettled turns that live on *connection*."""
+        return (turn for turn in list(self.turns) if turn.connection == connection)
+
+    def unsettled_before(self, position: int) -> Iterator[Turn]:
+        """Turns whose speech begins before *position* and whose text is still due."""
+        return (turn for turn in self.turns if turn.start < position)
+
+    def add(self, turn: Turn) -> None:
+        """A new turn, behind all others; its start is moved behind the end of the newest one."""
+        turn.start = max(turn.start, self.last_end)
+        turn.span_start = max(turn.span_start, self.last_end)
+        self.last_end = max(self.last_end, turn.start)
+        self.turns.append(turn)
+
+    def close(self, turn: Turn, end: int, span_end: int) -> None:
+        """The turn's speech ended at *end*, its audio at *span_end*."""
+        turn.end = max(end, turn.start)
+        turn.span_end = max(span_end, turn.end)
+        if turn.phase is Phase.OPEN:
+            turn.phase = Phase.CLOSED
+        self.last_end = max(self.last_end, turn.end)
+
+    # Text ---------------------------------------------------------------------------------------------------
+
+    def add_delta(self, turn: Turn, delta: str) -> None:
+        """Append *delta* and show the turn's text so far."""
+        if not delta or turn.phase in (Phase.READY, Phase.SETTLED):
+            return
+        turn.deltas.append(delta)
+        text = turn.partial
+        if text.strip() and self._is_speech(turn):
+            turn.shown = True
+            self._emit(replace(self._transcript(turn, text, final=False), delta=delta))
+
+    def complete(self, turn: Turn, text: str, now: float) -> None:
+        """The turn's text is in hand. An empty *text* behind deltas means the deltas are the text."""
+        if turn.phase in (Phase.READY, Phase.SETTLED):
+            return
+        turn.text = text if text.strip() else turn.partial
+        turn.phase = Phase.READY
+        turn.ready_at = now
+        self.advance(now)
+
+    def lose(self, turn: Turn, cause: str, now: float) -> None:
+        """No text will come for *turn*: its speech is lost, reported with its times."""
+        if turn.settled:
+            return
+        end = turn.span_end if turn.span_end is not None else self._ledger.accepted
+        speech = self._ledger.speech_bounds(turn.span_start, end)
+        moved = self._ledger.move(
+            turn.span_start, end, frozenset({State.SENT, State.COMMITTED}), Fate(State.LOST, cause=cause)
+        )
+        if moved:
+            first, last = speech or (turn.span_start, end)
+            self.report_loss(first, last, cause)
+        self._retract(turn)
+        self._settle(turn)
+        self.advance(now)
+
+    def settle_empty(self, turn: Turn, now: float, cause: str = "empty") -> None:
+        """Nothing was said in *turn* after all."""
+        end = turn.span_end if turn.span_end is not None else self._ledger.accepted
+        self._ledger.move(turn.span_start, end, _UNSENT_OR_OPEN, Fate(State.GATED, cause=cause))
+        self._retract(turn)
+        self._settle(turn)
+        self.advance(now)
+
+    def withdraw(self, turn: Turn, result_id: str) -> None:
+        """Take back what was shown of *turn*; it starts over under *result_id*."""
+        if turn.shown:
+            self._retract(turn)
+            turn.result_id, turn.shown = result_id, False
+        turn.deltas = []
+
+    def advance(self, now: float) -> None:
+        """Emit every final whose turn it is; give up on what held the order for too long."""
+        while self._advance_once(now):
+            pass
+
+    def _advance_once(self, now: float) -> bool:
+        blocking: Turn | None = None
+        for turn in self.turns:
+            if turn.phase is Phase.READY:
+                if blocking is None:
+                    self._emit_final(turn)
+                    return True
+                assert turn.ready_at is not None
+                if now >= turn.ready_at + self._hold_s:
+                    self.lose(blocking, "no_transcript", now)
+                    return True
+                return False
+            if not turn.late and blocking is None:
+                blocking = turn
+        return False
+
+    def hold_deadline(self) -> float | None:
+        """When the turn that holds the order is given up; None when nothing waits."""
+        ready = [t.ready_at for t in self.turns if t.phase is Phase.READY and t.ready_at is not None]
+        return min(ready) + self._hold_s if ready else None
+
+    def release_before(self, position: int, now: float) -> list[Turn]:
+        """A finalize gave up waiting: what is ready before *position* goes out, the rest may come late.
+
+        Returns the turns that were missing.
+        """
+        missing = []
+        for turn in list(self.unsettled_before(position)):
+            if turn.phase is not Phase.READY:
+                turn.late = True
+                missing.append(turn)
+        self.advance(now)
+        return missing
+
+    def report_loss(self, start: int, end: int, cause: str) -> None:
+        """Tell the user that the audio of [start, end) is lost. Touching stretches of one cause are one report."""
+        start_ms, end_ms = self.ms(start), self.ms(end)
+        loss = self._loss
+        if loss and loss.cause == cause and loss.start_ms + loss.duration_ms >= start_ms - 1:
+            self._loss = replace(loss, duration_ms=max(end_ms - loss.start_ms, loss.duration_ms))
+            if self._loss.duration_ms < 5000:
+                return
+            self.flush_loss()
+            return
+        self.flush_loss()
+        self._loss = AudioLost(start_ms, max(1, end_ms - start_ms), cause)
+
+    def flush_loss(self) -> None:
+        """Emit what `report_loss` has gathered."""
+        if self._loss:
+            self._emit(self._loss)
+            self._loss = None
+
+    # Helpers ------------------------------------------------------------------------------------------------
+
+    def _is_speech(self, turn: Turn) -> bool:
+        end = turn.span_end if turn.span_end is not None else self._ledger.accepted
+        if turn.span_start < self._ledger.settled_until:
+            return True  # history is gone: never hide text for lack of it
+        return self._ledger.has_speech(turn.span_start, end)
+
+    def _emit_final(self, turn: Turn) -> None:
+        end = turn.span_end if turn.span_end is not None else self._ledger.accepted
+        speech = self._is_speech(turn)
+        self._ledger.move(
+            turn.span_start, end, frozenset({State.SENT}), Fate(State.COMMITTED, turn.connection, turn.serial)
+        )
+        fate = Fate(State.FINAL, turn=turn.serial) if speech else Fate(State.GATED, cause="silence")
+        self._ledger.move(turn.span_start, end, frozenset({State.COMMITTED}), fate)
+        if turn.text.strip() and speech:
+            self._emit(self._transcript(turn, turn.text, final=True))
+        else:
+            self._retract(turn)
+        self._settle(turn)
+
+    def _retract(self, turn: Turn) -> None:
+        if turn.shown:
+            self._emit(replace(self._transcript(turn, "", final=True), retracted=True))
+
+    def _settle(self, turn: Turn) -> None:
+        turn.phase = Phase.SETTLED
+        self.turns.remove(turn)
+        self.last_end = max(self.last_end, turn.end or 0)
+
+    def _transcript(self, turn: Turn, text: str, *, final: bool) -> Transcript:
+        end = turn.end if turn.end is not None else self._ledger.accepted
+        start_ms, end_ms = self.ms(turn.start), self.ms(end)
+        if final and not turn.late:
+            start_ms = max(start_ms, self._last_end_ms)
+            end_ms = max(end_ms, start_ms + 1)
+            self._last_end_ms = end_ms
+        return Transcript(
+            result_id=turn.result_id,
+            item_id=turn.item_id,
+            text=text,
+            final=final,
+            start_ms=start_ms,
+            duration_ms=max(1, end_ms - start_ms),
+            start_position=turn.start,
+            language=turn.language,
+            confidence=turn.confidence,
+            usage=turn.usage,
+            words=tuple(turn.segments),
+            speaker=turn.speaker,
+            late=turn.late and final,
+            connection=turn.connection,
+        )

@@ -1,0 +1,91 @@
+"""One turn of speech, from its onset to its settled text."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+class Phase(Enum):
+    """How far a turn has come. It only ever moves down this list."""
+
+    OPEN = "open"
+    "Speech goes on."
+    CLOSED = "closed"
+    "Its end is known; not yet committed."
+    COMMITTED = "committed"
+    "The server made an item of it; its text is due."
+    READY = "ready"
+    "Its text is in hand, waiting for its place in the order."
+    SETTLED = "settled"
+    "Nothing more will come of it."
+
+
+@dataclass(eq=False)
+class Turn:
+    """Positions are samples of the stream. `start`/`end` bound the speech, `span_start`/`span_end` the audio sent."""
+
+    serial: int
+    result_id: str
+    start: int
+    span_start: int
+    connection: int = 0
+    item_id: str = ""
+    previous_item_id: str | None = None
+    client_owned: bool = False
+    phase: Phase = Phase.OPEN
+    end: int | None = None
+    span_end: int | None = None
+    # client-owned turns
+    commit_event_id: str = ""
+    commit_sent_at: float | None = None
+    synthetic: int = 0
+    "Padding samples still to be written behind the audio."
+    not_after: float = math.inf
+    "Latest moment of the commit, whatever the server's decoder still wants (a finalize deadline)."
+    # text
+    deltas: list[str] = field(default_factory=list)
+    text: str = ""
+    shown: bool = False
+    "A partial went out under `result_id`."
+    language: str | None = None
+    confidence: float | None = None
+    usage: dict[str, Any] = field(default_factory=dict)
+    segments: list[dict[str, Any]] = field(default_factory=list)
+    speaker: str | None = None
+    ready_at: float | None = None
+    late: bool = False
+
+    @property
+    def partial(self) -> str:
+        """Joined deltas."""
+        return "".join(self.deltas)
+
+    @property
+    def settled(self) -> bool:
+        """Nothing more will come of it."""
+        return self.phase is Phase.SETTLED
+
+
+def confidence_of(logprobs: object) -> float | None:
+    """exp of the mean log-probability of the tokens, 0 to 1; None when the server sent none."""
+    if not isinstance(logprobs, list):
+        return None
+    values = [
+        float(entry["logprob"])
+        for entry in logprobs
+        if isinstance(entry, dict) and isinstance(entry.get("logprob"), (int, float))
+    ]
+    if not values:
+        return None
+    return min(1.0, math.exp(sum(values) / len(values)))
+
+
+def language_of(languages: object) -> str | None:
+    """The first detected language code, if the server named one."""
+    if isinstance(languages, list) and languages and isinstance(languages[0], dict):
+        code = languages[0].get("code")
+        return code if isinstance(code, str) and code else None
+    return None

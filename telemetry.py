@@ -1,0 +1,126 @@
+"""What the extension says about itself: log lines in TEN's categories, metrics, and the details of a result."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from .realtime import events as ev
+from .realtime.ledger import State
+from .realtime.stream import Stream
+
+try:  # the names exist in every generation we know of, but they are not worth an import error
+    from ten_ai_base.const import LOG_CATEGORY_KEY_POINT, LOG_CATEGORY_VENDOR
+except ImportError:
+    LOG_CATEGORY_KEY_POINT, LOG_CATEGORY_VENDOR = "key_point", "vendor"
+
+NON_FATAL = 1000
+PRIVATE_RESULT_LOG = "send_asr_result"
+"How the base begins the line in which it logs a whole result."
+_LEVELS = ("debug", "info", "warn", "error")
+
+
+class Telemetry:
+    """Logging with our own level, and counters that go out as metrics."""
+
+    def __init__(self) -> None:
+        self.env: Any = None
+        self.level = "info"
+        self._said: set[str] = set()
+        self._user_rest = 0.0
+        self._silence_rest = 0.0
+
+    def _log(self, level: str, message: str, category: str) -> None:
+        if self.env is not None and _LEVELS.index(level) >= _LEVELS.index(self.level):
+            getattr(self.env, f"log_{level}")(message, category=category)
+
+    def key_point(self, level: str, message: str) -> None:
+        """Log for the operator."""
+        self._log(level, message, LOG_CATEGORY_KEY_POINT)
+
+    def vendor(self, level: str, message: str) -> None:
+        """Log about the vendor; *message* begins with one of TEN's prefixes."""
+        self._log(level, message, LOG_CATEGORY_VENDOR)
+
+    def once(self, cause: str, message: str) -> bool:
+        """Log a warning the first time *cause* comes up; whether it was the first time."""
+        if cause in self._said:
+            return False
+        self._said.add(cause)
+        self.key_point("warn", message)
+        return True
+
+    def result(self, event: ev.Transcript) -> None:
+        """Log a result; with its text only if our own level is debug."""
+        kind = "final" if event.final else "partial"
+        if self.level == "debug":
+            self.vendor("debug", f"vendor_result: {kind} {event.start_ms}+{event.duration_ms} ms: {event.text}")
+        elif event.final:
+            self.vendor(
+                "info", f"vendor_result: final {event.start_ms}+{event.duration_ms} ms, {len(event.text)} characters"
+            )
+
+    def whole_ms(self, user_ms: float, silence_ms: float) -> tuple[int, int]:
+        """Whole milliseconds for the base's timeline; what is left over counts next time."""
+        self._user_rest += user_ms
+        self._silence_rest += silence_ms
+        user, silence = int(self._user_rest), int(self._silence_rest)
+        self._user_rest -= user
+        self._silence_rest -= silence
+        return user, silence
+
+    def vendor_metrics(self, stream: Stream) -> dict[str, Any]:
+        """The stream in numbers; milliseconds are of the caller's audio, totals since the start."""
+        totals, stats, rate = stream.ledger.totals, stream.stats, stream.rate
+        return {
+            "accepted_ms": stream.ledger.accepted * 1000 // rate,
+            "lag_ms": stream.lag_ms,
+            "unsettled_ms": stream.unsettled_ms,
+            "final_ms": totals[State.FINAL] * 1000 // rate,
+            "gated_ms": totals[State.GATED] * 1000 // rate,
+            "lost_ms": totals[State.LOST] * 1000 // rate,
+            "sent_user_ms": int(stats.sent_user_ms),
+            "sent_silence_ms": int(stats.sent_silence_ms),
+            "reconnects": stats.reconnects,
+            "billed_seconds": float(stats.billed_seconds),
+            "billed_tokens": stats.billed_tokens,
+            "unknown_events": stats.unknown_events,
+            "duplicate_events": stats.duplicate_events,
+        }
+
+
+def asr_info(event: ev.Transcript, vendor: str, model: str) -> dict[str, Any]:
+    """`metadata.asr_info` of a result. Holds no null: TEN's properties have none."""
+    info: dict[str, Any] = {"vendor": vendor, "model": model}
+    optional = {
+        "item_id": event.item_id or None,
+        "confidence": event.confidence,
+        "usage": _without_null(event.usage) or None,
+        "speaker": event.speaker,
+        "late": event.late or None,
+        "retracted": event.retracted or None,
+    }
+    info.update({key: value for key, value in optional.items() if value is not None})
+    return info
+
+
+def _without_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_null(inner) for key, inner in value.items() if inner is not None}
+    return value
+
+
+def status_arguments(base: type, vendor: str, event: ev.Disconnected) -> dict[str, Any]:
+    """Keyword arguments for the base's `on_disconnected`, whichever generation it is."""
+    parameters = inspect.signature(base.on_disconnected).parameters  # type: ignore[attr-defined]
+    code: Any = NON_FATAL
+    if "code" in parameters and isinstance(parameters["code"].default, str):
+        code = str(code)
+    arguments: dict[str, Any] = {"code": code, "message": event.reason or "closed"}
+    if "vendor_info" in parameters:
+        from ten_ai_base.message import ModuleErrorVendorInfo
+
+        arguments["vendor_info"] = ModuleErrorVendorInfo(
+            vendor=vendor, code=event.code, message=event.reason or "closed"
+        )
+    return arguments
