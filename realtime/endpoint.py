@@ -23,7 +23,7 @@ def _split(url: str, field: str) -> SplitResult:
 
     def wrong(remedy: str) -> ConfigurationError:
         # Text without a dot, slash or colon is no attempt at a URL: it may be a key in the wrong place.
-        shown = display_url(text) if "://" in text or not set(text) & set("./:") else text
+        shown = display_url(text) if "://" in text or not set(text) & set("./:") else text.partition("?")[0]
         return ConfigurationError(field, show_value(shown), remedy)
 
     if any(char.isspace() or not char.isprintable() for char in text):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 _MAX_SHOWN = 80
 # A key, what follows "Bearer", a URL's user name and password: somebody may have put one in the wrong place.
-_SECRET = re.compile(r"\b(?:sk|ek|pk|sess|rk)[-_][\w-]{4,}|(?i:\bbearer)\s+\S+|://[^/\s@]*@")
+_SECRET = re.compile(r"\b(?:sk|ek|pk|sess|rk)[-_][\w-]{4,}|(?i:\bbearer)\s+\S+|(?:(?<=//)|^)[^/\s@]+@")
 
 
 def show_value(value: Any) -> str:
