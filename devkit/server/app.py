@@ -1,0 +1,214 @@
+"""The local Realtime server: a socket, a session for each client, one recogniser for all."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import http
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Any
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request, Response
+
+from .connection import MAX_LAG_SECONDS, Connection
+from .handshake import Refusal, is_realtime_path, judge
+from .identifiers import Identifiers
+from .recognizers import Recognizer, make_recognizer
+from .server_session import Middleware, ServerSession
+from .vad import DetectorName, detector_factory
+
+_log = logging.getLogger("openai_asr.server")
+# The library writes whole frames, with speech and keys in them, to its logger at level DEBUG. Not to ours.
+_quiet_log = logging.getLogger("openai_asr.server.websockets")
+_quiet_log.setLevel(logging.ERROR)
+
+MAX_FRAME = 24 * 1024 * 1024
+"15 MiB of audio as base64, and room for the JSON around it."
+PING_SECONDS = 20.0
+_START_TIMEOUT = 60.0
+
+
+class LocalServer:
+    """Serves transcription sessions on *host* and *port* (0: any free one; see `port` after the start).
+
+        async with LocalServer(port=0) as server:
+            print(server.url)
+
+    *api_key*: the key clients must send; None takes any. *recognizer*: a name (see `recognizers.RECOGNIZERS`) or an
+    object. *session_seconds*: life of a session. *seed*: ids are the same for the same seed and order of connections.
+    *vad*: speech detector; the default is energy for the scripted recogniser and `auto` otherwise. *refuse*: judges
+    each connection before the usual rules do. *middleware*: makes the layers between a session and its socket.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 8765,
+        *,
+        api_key: str | None = None,
+        recognizer: str | Recognizer = "pocketsphinx",
+        session_seconds: float = 3600.0,
+        seed: int = 0,
+        vad: DetectorName | None = None,
+        refuse: Callable[[Request], Refusal | None] | None = None,
+        middleware: Callable[[], Sequence[Middleware]] = tuple,
+        max_lag_seconds: float = MAX_LAG_SECONDS,
+    ) -> None:
+        if session_seconds <= 0:
+            raise ValueError(f"session_seconds: {session_seconds} given, must be above 0")
+        self.host = host
+        self._port = port
+        self._api_key = api_key
+        self._recognizer = make_recognizer(recognizer) if isinstance(recognizer, str) else recognizer
+        self._session_seconds = session_seconds
+        self._seed = seed
+        self._new_detector = detector_factory(vad or ("energy" if recognizer == "scripted" else "auto"))
+        self._refuse = refuse
+        self._middleware = middleware
+        self._max_lag_seconds = max_lag_seconds
+        self._server: Server | None = None
+        self._connections = 0
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; before the start, the one asked for."""
+        if self._server is not None:
+            for socket in self._server.sockets:
+                return int(socket.getsockname()[1])
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """Base URL for clients, like `ws://127.0.0.1:8765/v1`."""
+        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
+        return f"ws://{host}:{self.port}/v1"
+
+    async def start(self) -> None:
+        """Load the recogniser and listen.
+
+        Raises RecognizerUnavailable, or OSError if the address cannot be had.
+        """
+        await self._recognizer.start()
+        try:
+            self._server = await serve(
+                self._serve_connection,
+                self.host,
+                self._port,
+                process_request=self._process_request,
+                select_subprotocol=_select_subprotocol,
+                compression=None,
+                max_size=MAX_FRAME,
+                ping_interval=PING_SECONDS,
+                ping_timeout=PING_SECONDS,
+                logger=_quiet_log,
+            )
+        except BaseException:
+            await self._recognizer.stop()
+            raise
+        _log.info("listening on %s", self.url)
+
+    async def stop(self) -> None:
+        """Close all connections (1001) and give everything back."""
+        server, self._server = self._server, None
+        if server is not None:
+            self._port = server.sockets[0].getsockname()[1] if server.sockets else self._port
+            server.close()
+            await server.wait_closed()
+        await self._recognizer.stop()
+
+    async def __aenter__(self) -> LocalServer:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        if request.path.partition("?")[0] == "/healthz":
+            return connection.respond(http.HTTPStatus.OK, "ok\n")
+        if not is_realtime_path(request.path):
+            return connection.respond(http.HTTPStatus.NOT_FOUND, "not found\n")
+        return None
+
+    async def _serve_connection(self, socket: ServerConnection) -> None:
+        request = socket.request
+        assert request is not None
+        self._connections += 1
+        refusal = self._refuse(request) if self._refuse is not None else None
+        if refusal is None:
+            refusal = judge(request.path, request.headers, self._api_key)
+        session = ServerSession(
+            Identifiers(f"{self._seed}/{self._connections}"),
+            now=time.monotonic(),
+            epoch=time.time(),
+            session_seconds=self._session_seconds,
+            detector=self._new_detector(),
+            refusal=refusal,
+            middleware=self._middleware(),
+        )
+        _log.info("connection %d: %s", self._connections, "refused" if refusal else f"session {session.id}")
+        connection = Connection(
+            socket,
+            session,
+            self._recognizer,
+            clock=time.monotonic,
+            log=_log,
+            max_lag_seconds=self._max_lag_seconds,
+        )
+        await connection.serve()
+
+
+def _select_subprotocol(connection: ServerConnection, offered: Sequence[Any]) -> Any | None:
+    """Browsers offer `realtime` beside the key; a server that picks nothing loses them."""
+    return "realtime" if "realtime" in offered else None
+
+
+@contextlib.contextmanager
+def run_in_thread(host: str = "127.0.0.1", port: int = 0, **options: Any) -> Iterator[LocalServer]:
+    """A running `LocalServer` in a thread and event loop of its own, beside whatever the caller does.
+
+    Takes the arguments of `LocalServer`, and raises what its `start` raises.
+    """
+    server = LocalServer(host, port, **options)
+    started: concurrent.futures.Future[None] = concurrent.futures.Future()
+    stop: concurrent.futures.Future[asyncio.Event] = concurrent.futures.Future()
+
+    async def run() -> None:
+        done = asyncio.Event()
+        stop.set_result(done)
+        try:
+            await server.start()
+        except BaseException as error:
+            started.set_exception(error)
+            return
+        started.set_result(None)
+        await done.wait()
+        await server.stop()
+
+    loop = asyncio.new_event_loop()
+
+    def work() -> None:
+        try:
+            loop.run_until_complete(run())
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+        finally:
+            loop.close()
+
+    thread = threading.Thread(target=work, name="openai-asr-server", daemon=True)
+    thread.start()
+    try:
+        started.result(_START_TIMEOUT)
+        yield server
+    finally:
+        if started.done() and started.exception() is None:
+            loop.call_soon_threadsafe(stop.result().set)
+        thread.join()

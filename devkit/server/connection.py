@@ -1,0 +1,209 @@
+"""One client's socket: moves frames between it, its session and the recogniser."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from .recognizers import RecognitionRequest, Recognizer
+from .server_session import (
+    ServerSession,
+    UtteranceAudio,
+    UtteranceDropped,
+    UtteranceEnded,
+    UtteranceStarted,
+    Work,
+)
+from .vad import RATE
+
+Clock = Callable[[], float]
+
+_BYTES_PER_SECOND = RATE * 2
+MAX_LAG_SECONDS = 30.0
+"Audio that may wait for the recogniser before the socket is not read any more."
+_CHUNK_SECONDS = 0.5
+"Most that a recogniser is given at once, so that many sessions take turns."
+_BIG_FRAME = 256 * 1024
+"Characters from which a frame is handled in a thread: turn detection of minutes of audio takes a second."
+
+
+class Utterance:
+    """Audio on its way to a recogniser."""
+
+    def __init__(self, item_id: str, request: RecognitionRequest) -> None:
+        self.item_id = item_id
+        self.request = request
+        self.audio: deque[bytes] = deque()
+        self.ended = False
+        self.changed = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+
+    def take(self) -> bytes:
+        """Up to half a second of what waits; empty if nothing does."""
+        limit = int(_CHUNK_SECONDS * _BYTES_PER_SECOND)
+        chunk = bytearray()
+        while self.audio and len(chunk) < limit:
+            chunk += self.audio.popleft()
+        if len(chunk) > limit:
+            self.audio.appendleft(bytes(chunk[limit:]))
+            del chunk[limit:]
+        return bytes(chunk)
+
+
+class Connection:
+    """Serves one socket until it is closed."""
+
+    def __init__(
+        self,
+        socket: ServerConnection,
+        session: ServerSession,
+        recognizer: Recognizer,
+        *,
+        clock: Clock,
+        log: logging.Logger,
+        max_lag_seconds: float = MAX_LAG_SECONDS,
+    ) -> None:
+        self._socket = socket
+        self._session = session
+        self._recognizer = recognizer
+        self._clock = clock
+        self._log = log
+        self._max_lag = int(max_lag_seconds * _BYTES_PER_SECOND)
+        self._lag = 0
+        self._room = asyncio.Event()
+        self._utterances: dict[str, Utterance] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()
+        self._sending = asyncio.Lock()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def serve(self) -> None:
+        """Return when the socket is closed and nothing of this connection runs any more."""
+        try:
+            await self._flush()
+            self._set_timer()
+            async for frame in self._socket:
+                await self._receive(frame)
+                while self._lag > self._max_lag:
+                    self._room.clear()
+                    await self._room.wait()
+        except ConnectionClosed:
+            pass
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def spawn(self, coroutine: object) -> asyncio.Task[None]:
+        """Run *coroutine* for as long as the connection lives."""
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(coroutine)  # type: ignore[arg-type]
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _receive(self, frame: str | bytes) -> None:
+        async with self._turn:
+            if isinstance(frame, bytes):
+                self._session.receive_binary(self._clock())
+            elif len(frame) > _BIG_FRAME:
+                now = self._clock()
+                await asyncio.get_running_loop().run_in_executor(None, self._session.receive_message, frame, now)
+            else:
+                self._session.receive_message(frame, self._clock())
+            for work in self._session.work():
+                self._dispatch(work)
+        self._set_timer()
+        await self._flush()
+
+    def _dispatch(self, work: Work) -> None:
+        if isinstance(work, UtteranceStarted):
+            utterance = self._utterances[work.item_id] = Utterance(work.item_id, work.request)
+            utterance.task = self.spawn(self._recognize(utterance))
+            return
+        utterance = self._utterances[work.item_id]
+        if isinstance(work, UtteranceAudio):
+            utterance.audio.append(work.pcm)
+            self._lag += len(work.pcm)
+        elif isinstance(work, UtteranceEnded):
+            utterance.ended = True
+        elif isinstance(work, UtteranceDropped) and utterance.task is not None:
+            utterance.task.cancel()
+        utterance.changed.set()
+
+    async def _recognize(self, utterance: Utterance) -> None:
+        """Feed one utterance to the recogniser, and what that says to the session."""
+        session = self._recognizer.session(utterance.request)
+        finished = False
+        try:
+            while True:
+                chunk = utterance.take()
+                if chunk:
+                    try:
+                        text = await session.accept(chunk)
+                    finally:
+                        self._caught_up(len(chunk))
+                    if text is not None:
+                        async with self._turn:
+                            self._session.partial(utterance.item_id, text, self._clock())
+                        await self._flush()
+                elif utterance.ended:
+                    break
+                else:
+                    utterance.changed.clear()
+                    await utterance.changed.wait()
+            finished = True
+            result = await session.finish()
+            async with self._turn:
+                self._session.completed(utterance.item_id, result, self._clock())
+        except ConnectionClosed:
+            return
+        except Exception as error:
+            # Its text may quote what was said: the type is all that goes into the log.
+            self._log.warning("recognition of an item failed: %s", type(error).__name__)
+            async with self._turn:
+                self._session.failed(utterance.item_id, self._clock())
+        finally:
+            del self._utterances[utterance.item_id]
+            self._caught_up(sum(map(len, utterance.audio)))
+            if not finished:
+                await session.abandon()
+        await self._flush()
+
+    def _caught_up(self, count: int) -> None:
+        self._lag -= count
+        if self._lag <= self._max_lag:
+            self._room.set()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        when = self._session.get_timer()
+        if when is not None:
+            delay = max(0.0, when - self._clock())
+            self._timer = asyncio.get_running_loop().call_later(delay, lambda: self.spawn(self._on_timer()))
+
+    async def _on_timer(self) -> None:
+        async with self._turn:
+            self._session.handle_timer(self._clock())
+        self._set_timer()
+        await self._flush()
+
+    async def _flush(self) -> None:
+        """Send what the session has to say. A client that does not read makes this wait, and so stops our reading."""
+        try:
+            async with self._sending:
+                for message in self._session.messages():
+                    await self._socket.send(message, text=True)
+                close = self._session.close
+            if close is not None:
+                await self._socket.close(close.code, close.reason)
+        except ConnectionClosed:
+            pass
