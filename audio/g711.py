@@ -74,7 +74,8 @@ def _ulaw_codes() -> npt.NDArray[np.uint8]:
     magnitude = np.minimum(np.abs(value), 8159) + 33
     segment = _top_bit(magnitude) - 5
     code = (segment << 4) | ((magnitude >> (segment + 1)) & 0x0F)
-    return (code ^ np.where(value < 0, 0x7F, 0xFF)).astype(np.uint8)
+    codes: npt.NDArray[np.uint8] = (code ^ np.where(value < 0, 0x7F, 0xFF)).astype(np.uint8)
+    return codes
 
 
 @cache

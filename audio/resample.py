@@ -162,9 +162,7 @@ class Resampler:
 def check_rate(field: str, rate: int) -> None:
     """Raise ValueError, naming *field*, unless *rate* is an integer from 8,000 to 48,000 Hz."""
     if isinstance(rate, bool) or not isinstance(rate, int) or not MIN_RATE <= rate <= MAX_RATE:
-        raise ValueError(
-            f"{field}: {rate!r} given, must be a whole number of Hz from {MIN_RATE} to {MAX_RATE}"
-        )
+        raise ValueError(f"{field}: {rate!r} given, must be a whole number of Hz from {MIN_RATE} to {MAX_RATE}")
 
 
 def _look_up(buffer: _Floats, tables: _Tables, first: int, last: int) -> _Floats:

@@ -1,0 +1,137 @@
+"""Where speech really began and ended, by the sound itself, near where a detector of coarse windows says so.
+
+A model that judges windows of 32 ms says *that* somebody speaks, one to four windows late at either end and
+worse for a soft first or last sound. The edge itself is found in blocks of 4 ms, in two bands: the whole
+signal, and its first difference, in which an s or a released t stands out from a hum. A block is *energetic*
+if one band exceeds a threshold taken from the quiet stretch beside the speech. From the model's edge the
+search walks over energetic blocks and bridges gaps as short as the closure before a p, t or k.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+import numpy.typing as npt
+
+BLOCK = 64
+"Samples of a block: 4 ms at 16 kHz, eight to a Silero window."
+
+_Levels = npt.NDArray[np.float64]
+
+_MS = 16  # samples in a millisecond at 16 kHz
+
+# Found by trying 80 synthesised utterances in silence and in white, pink and brown noise at several levels.
+_MARGIN_DB = 3.0  # a block this far above the noise's median is no noise, ...
+_SPREADS = 4.0  # ... nor one this many of its standard deviations above it, which for rough noise is more
+_RANGE_DB = 46.0  # softer than the loudest block by this much is no speech but a breath, even in silence
+_LEAST_DB = 10.0  # nor is anything below -80 dBFS (decibels here are relative to one unit squared)
+_GAP_BEFORE = 70 * _MS
+_GAP_AFTER = 80 * _MS
+_SEARCH = 320 * _MS  # how far from the model's edge the true one may be
+_NOISE = 1000 * _MS  # how much of the quiet stretch is looked at ...
+_NOISE_DISTANCE = (100 * _MS, 200 * _MS)  # ... and how far from the model's onset and end it stays
+_NOISE_LEAST = 25  # blocks; with fewer, what was known before counts
+
+
+class EdgeFinder:
+    """Block levels of the recent past of one 16 kHz stream, and the two searches in them.
+
+    Positions are samples from the start of the stream and multiples of `BLOCK` apart from `begin`.
+    """
+
+    def __init__(self, keep: int) -> None:
+        """Remember the last *keep* samples (the searches need 1.5 s before an edge)."""
+        self._chunks: deque[_Levels] = deque()
+        self._keep = keep // BLOCK
+        self._count = 0
+        self._begin = 0
+        self._last = 0.0
+        self._floor: _Levels | None = None
+
+    def restart(self, position: int) -> None:
+        """Forget all blocks; the next ones begin at *position*. What is known of the noise stays known."""
+        self._chunks.clear()
+        self._count = 0
+        self._begin = position
+
+    def add(self, samples: npt.NDArray[np.int16]) -> float:
+        """Take the next samples, a multiple of `BLOCK`; returns the level of the loudest block in dB."""
+        signal = samples.astype(np.float64)
+        rise = np.empty_like(signal)
+        rise[0] = signal[0] - self._last
+        np.subtract(signal[1:], signal[:-1], out=rise[1:])
+        self._last = float(signal[-1])
+        both = np.stack((signal, rise)).reshape(2, -1, BLOCK)
+        mean = both.mean(axis=2)
+        power = np.einsum("bij,bij->bi", both, both) / BLOCK - mean * mean
+        levels = 10 * np.log10(np.maximum(power, 1.0))
+        self._chunks.append(levels)
+        self._count += levels.shape[1]
+        while self._count - self._chunks[0].shape[1] >= self._keep:
+            gone = self._chunks.popleft().shape[1]
+            self._count -= gone
+            self._begin += gone * BLOCK
+        return float(levels[0].max())
+
+    def onset(self, heard: int, until: int, peak: float, earliest: int) -> int:
+        """Position of the onset of the speech first noticed in the samples *heard* to *until*.
+
+        *peak* is the loudest block of the speech so far in dB; nothing before *earliest* is looked at.
+        """
+        levels = self._levels()
+        first = max(0, self._block(earliest))
+        quiet_end = self._block(heard - _NOISE_DISTANCE[0])
+        quiet = levels[:, max(first, quiet_end - _NOISE // BLOCK) : max(first, quiet_end)]
+        energetic = self._energetic(levels, quiet, peak)
+        begin = max(first, self._block(heard - _SEARCH))
+        found = np.flatnonzero(energetic[begin : self._block(until)]) + begin
+        if not len(found) or self._position(int(found[-1])) < heard - _GAP_BEFORE:
+            return max(heard, earliest)
+        wide = np.flatnonzero(np.diff(found) > _GAP_BEFORE // BLOCK)
+        return max(earliest, self._position(int(found[wide[-1] + 1] if len(wide) else found[0])))
+
+    def end(self, silent: int, peak: float, latest: int) -> int:
+        """Position, at most *latest*, of the end of the speech that the model hears no more from *silent* on."""
+        levels = self._levels()
+        quiet = levels[:, max(0, self._block(silent + _NOISE_DISTANCE[1])) :][:, : _NOISE // BLOCK]
+        energetic = self._energetic(levels, quiet, peak)
+        first, middle = max(0, self._block(silent - _SEARCH)), max(0, self._block(silent))
+        last = min(self._block(silent + _SEARCH), self._block(latest))
+        before = np.flatnonzero(energetic[first:middle]) + first
+        if not len(before):
+            return min(silent, latest)
+        found = np.concatenate((before[-1:], np.flatnonzero(energetic[middle:last]) + middle))
+        wide = np.flatnonzero(np.diff(found) > _GAP_AFTER // BLOCK)
+        final = int(found[wide[0]] if len(wide) else found[-1])
+        return min(latest, self._position(final + 1))
+
+    def _energetic(self, levels: _Levels, quiet: _Levels, peak: float) -> npt.NDArray[np.bool_]:
+        if quiet.shape[1] >= _NOISE_LEAST:
+            self._floor = _noise_threshold(quiet)
+        # Nothing quiet was ever heard: the softest tenth of what there is must do.
+        floor = self._floor if self._floor is not None else np.percentile(levels, 10, axis=1) + _MARGIN_DB
+        threshold = np.maximum(floor, max(_LEAST_DB, peak - _RANGE_DB))
+        loud = levels > threshold[:, np.newaxis]
+        either: npt.NDArray[np.bool_] = loud[0] | loud[1]
+        return either
+
+    def _levels(self) -> _Levels:
+        return np.concatenate(self._chunks, axis=1) if self._chunks else np.zeros((2, 0))
+
+    def _block(self, position: int) -> int:
+        return (position - self._begin) // BLOCK
+
+    def _position(self, block: int) -> int:
+        return self._begin + block * BLOCK
+
+
+def _noise_threshold(quiet: _Levels) -> _Levels:
+    """Level for each band that noise like *quiet* does not reach.
+
+    Median and lower quantile, because the quiet stretch may hold a breath, a click or the first sound looked
+    for.
+    """
+    median, low = np.percentile(quiet, (50, 16), axis=1)
+    threshold: _Levels = median + np.maximum(_MARGIN_DB, _SPREADS * (median - low))
+    return threshold
