@@ -91,8 +91,9 @@ class Section(BaseModel):
     def _lenient(cls, value: Any, info: ValidationInfo) -> Any:
         annotation = cls.model_fields[str(info.field_name)].annotation
         if isinstance(value, str):
+            value = value.strip()
             if words_of(annotation):
-                word = value.strip().lower()
+                word = value.lower()
                 return _WORDS.get(word, word) if info.field_name == "log_level" else word
             if kind_of(annotation) == "array":
                 return [part.strip() for part in value.split(",") if part.strip()]
