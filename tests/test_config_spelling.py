@@ -68,7 +68,7 @@ class TestThreeSpellings:
             "project": "proj-1",
             "websocket_base_url": "https://example.test/v1",
             "dump": True,
-            "dump_path": "/tmp/dump",
+            "dump_path": "recordings",
             "log_level": "INFO",
             "params": {
                 "input_audio_format": "pcm16",
@@ -81,7 +81,7 @@ class TestThreeSpellings:
         assert config.connection.api_key == "sk-older"
         assert (config.connection.organization, config.connection.project) == ("org-1", "proj-1")
         assert config.connection.base_url == "https://example.test/v1"
-        assert (config.dump, config.dump_path, config.log_level) == (True, "/tmp/dump", "info")
+        assert (config.dump, config.dump_path, config.log_level) == (True, "recordings", "info")
         options = config.session_options()
         assert options.turn_detection.type == "auto"
         assert options.noise_reduction.type == "near_field"
