@@ -122,7 +122,7 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         if self.config is None:
             return {}
         settings = self.config.connection
-        key = settings.api_key.get_secret_value() if settings.api_key else ""
+        key = settings.api_key or ""
         return {
             "key": "***" if key else "",
             "url": settings.display_url,
@@ -179,10 +179,9 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
 
     def _endpoint(self, config: OpenAIASRConfig) -> Endpoint:
         settings = config.connection
-        key: Any = settings.api_key.get_secret_value() if settings.api_key else None
+        key: Any = settings.api_key
         if settings.api_key_command is not None:
-            command = settings.api_key_command.get_secret_value()
-            key = functools.partial(_key_from_command, command)
+            key = functools.partial(_key_from_command, settings.api_key_command)
         return Endpoint(
             base_url=config.base_url.get_secret_value(),
             api_key=key,

@@ -58,8 +58,6 @@ class Connection:
     refusal: str = ""
     "The last error before the session was configured."
     settled_items: int = 0
-    recent_items: deque[str] = field(default_factory=lambda: deque(maxlen=256))
-    "Ids of items already settled: what comes for them later is an echo."
     # sending
     outbox: deque[bytes] = field(default_factory=deque)
     "Control messages that wait for nothing."

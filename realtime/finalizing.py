@@ -46,6 +46,8 @@ class Finalizer:
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._requests: deque[Request] = deque()
+        self._advancing = False
+        stream.book.on_settled = self.advance
 
     @property
     def open(self) -> bool:
@@ -145,6 +147,15 @@ class Finalizer:
 
     def advance(self, now: float) -> None:
         """Answer every request whose turn it is."""
+        if self._advancing:  # giving up on a request settles turns, which asks again
+            return
+        self._advancing = True
+        try:
+            self._advance(now)
+        finally:
+            self._advancing = False
+
+    def _advance(self, now: float) -> None:
         while self._requests:
             request = self._requests[0]
             if request.needs_probe and self._probe_settled(request, now):

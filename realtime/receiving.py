@@ -46,7 +46,7 @@ class Receiver:
     # Speech -------------------------------------------------------------------------------------------------
 
     def _handle_speech_started(self, conn: Connection, message: wire.SpeechStarted, now: float) -> None:
-        if self._book.find(conn.id, message.item_id) or message.item_id in conn.recent_items:
+        if self._book.find(conn.id, message.item_id) or self._book.was_settled(conn.id, message.item_id):
             self._stream.stats.duplicate_events += 1
             return
         start = conn.map.start_position(message.audio_start_ms)
@@ -67,7 +67,7 @@ class Receiver:
         self._stream.emit(SpeechStopped(turn.result_id, turn.item_id, self._book.ms(turn.end or end)))
 
     def _handle_committed(self, conn: Connection, message: wire.InputAudioBufferCommitted, now: float) -> None:
-        if message.item_id in conn.recent_items:
+        if self._book.was_settled(conn.id, message.item_id):
             self._stream.stats.duplicate_events += 1
             return
         turn = self._book.find(conn.id, message.item_id)
@@ -114,7 +114,7 @@ class Receiver:
 
     def _turn_of(self, conn: Connection, item_id: str) -> Turn | None:
         """The turn that text for *item_id* belongs to; None if the item is settled."""
-        if item_id in conn.recent_items:
+        if self._book.was_settled(conn.id, item_id):
             self._stream.stats.duplicate_events += 1
             return None
         turn = self._book.find(conn.id, item_id)
@@ -154,7 +154,6 @@ class Receiver:
         if self._stream.rules.streams_before_commit and len(turn.partial.strip()) > len(text.strip()):
             text = turn.partial  # the final of a model that streams never says less than its partials did (S5)
         conn.settled_items += 1
-        conn.recent_items.append(message.item_id)
         self._stream.stats.finals += 1
         self._book.complete(turn, text, now)
 
@@ -187,7 +186,6 @@ class Receiver:
         turn = self._turn_of(conn, message.item_id)
         if turn is None:
             return
-        conn.recent_items.append(message.item_id)
         end = turn.end if turn.end is not None else self._stream.ledger.accepted
         start_ms = self._book.ms(turn.start)
         self._report(

@@ -444,7 +444,8 @@ class Session:
             return
         if not conn.ready:
             yield conn.deadline
-        for at in (conn.ping_at, conn.pong_deadline, self._stall_deadline(conn)):
+        ping = conn.pong_deadline if conn.pong_deadline is not None else conn.ping_at
+        for at in (ping, self._stall_deadline(conn)):
             if at is not None:
                 yield at
         commit = self._sender.deadline(conn) if conn.ready and conn.in_flight == 0 else None
@@ -493,6 +494,7 @@ class Session:
                 self._send_next(conn, now)
             self._ping(conn, now)
         self._finalizer.advance(now)
+        self._stream.book.flush_loss(keep_growing=True)
         if self.state is S.DRAINING and self._drained(now):
             self._stopped(now)
 

@@ -6,6 +6,7 @@ waits for the turns before it, at most `order_hold_ms` from the moment it was re
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -13,6 +14,9 @@ from .events import AudioLost, Event, Transcript
 from .ledger import Fate, Ledger, State
 from .turn import Phase, Turn
 
+GROWING = frozenset({"window_exceeded", "not_answered"})
+"Causes of loss that go on from frame to frame: reported in stretches of seconds."
+SETTLED_REMEMBERED = 512
 _UNSENT_OR_OPEN = frozenset({State.PENDING, State.SENT, State.COMMITTED})
 
 
@@ -26,6 +30,9 @@ class TranscriptBook:
         self._emit = emit
         self._last_end_ms = 0
         self._loss: AudioLost | None = None
+        self._settled_items: deque[tuple[int, str]] = deque(maxlen=SETTLED_REMEMBERED)
+        self.on_settled: Callable[[float], None] = lambda now: None
+        "Called after each turn that `advance` settles, so that an answer can follow right behind its text."
         self.turns: list[Turn] = []
         self.last_end = 0
         "Position behind the newest turn: nothing before it can be claimed by a new one."
@@ -44,6 +51,10 @@ class TranscriptBook:
             if turn.connection == connection and turn.item_id == item_id:
                 return turn
         return None
+
+    def was_settled(self, connection: int, item_id: str) -> bool:
+        """Whether that item's turn is done with: what still comes for it is an echo, or too late."""
+        return (connection, item_id) in self._settled_items
 
     def on_connection(self, connection: int) -> Iterator[Turn]:
         """Unsettled turns that live on *connection*."""
@@ -123,7 +134,7 @@ class TranscriptBook:
     def advance(self, now: float) -> None:
         """Emit every final whose turn it is; give up on what held the order for too long."""
         while self._advance_once(now):
-            pass
+            self.on_settled(now)
 
     def _advance_once(self, now: float) -> bool:
         blocking: Turn | None = None
@@ -172,9 +183,9 @@ class TranscriptBook:
         self.flush_loss()
         self._loss = AudioLost(start_ms, max(1, end_ms - start_ms), cause)
 
-    def flush_loss(self) -> None:
-        """Emit what `report_loss` has gathered."""
-        if self._loss:
+    def flush_loss(self, *, keep_growing: bool = False) -> None:
+        """Emit what `report_loss` has gathered; *keep_growing* leaves a loss that grows frame by frame."""
+        if self._loss and not (keep_growing and self._loss.cause in GROWING):
             self._emit(self._loss)
             self._loss = None
 
@@ -207,6 +218,8 @@ class TranscriptBook:
     def _settle(self, turn: Turn) -> None:
         turn.phase = Phase.SETTLED
         self.turns.remove(turn)
+        if turn.item_id:
+            self._settled_items.append((turn.connection, turn.item_id))
         self.last_end = max(self.last_end, turn.end or 0)
 
     def _transcript(self, turn: Turn, text: str, *, final: bool) -> Transcript:
