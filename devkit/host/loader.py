@@ -17,49 +17,88 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 INTERFACE = Path(__file__).resolve().parent / "interface"
 
 
+def ensure_runtime() -> None:
+    """Make ``ten_runtime`` importable: the real one if there is one, else the embedded host's.
+
+    The stand-in goes to the end of ``sys.path``, and only when nothing else answers to the name, so it never
+    shadows a real runtime or a real ten_ai_base.
+    """
+    if not _importable("ten_runtime") and str(INTERFACE) not in sys.path:
+        sys.path.append(str(INTERFACE))
+        importlib.invalidate_caches()
+
+
+def load_extension(root: str | Path = ROOT) -> ModuleType:
+    """Import the TEN package in folder *root* as ``ten_packages.extension.<manifest name>`` and return it.
+
+    Loading the same folder again returns the same module. Raises ImportError when *root* is no TEN extension or
+    another folder's extension of that name is loaded already, and whatever importing the package itself raises.
+    """
+    folder = Path(root).resolve()
+    name = _extension_name(folder)
+    ensure_runtime()
+    full = f"ten_packages.extension.{name}"
+    loaded = sys.modules.get(full)
+    if loaded is not None:
+        _refuse_other_folder(loaded, folder)
+        return loaded
+    _namespace("ten_packages")
+    parent = _namespace("ten_packages.extension")
+    init = folder / "__init__.py"
+    spec = importlib.util.spec_from_file_location(full, init, submodule_search_locations=[str(folder)])
+    if spec is None or spec.loader is None or not init.is_file():
+        raise ImportError(f"{folder} is no Python package: it has no __init__.py", name=full)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[full] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        for loaded_name in [key for key in sys.modules if key == full or key.startswith(full + ".")]:
+            del sys.modules[loaded_name]
+        raise
+    setattr(parent, name, module)
+    return module
+
+
+def _extension_name(folder: Path) -> str:
+    manifest = folder / "manifest.json"
+    try:
+        content = json.loads(manifest.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ImportError(f"{folder} is no TEN extension: {manifest} cannot be read ({error})") from error
+    except ValueError as error:
+        raise ImportError(f"{manifest} is not JSON: {error}") from error
+    name = content.get("name") if isinstance(content, dict) else None
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ImportError(f"{manifest} must name the extension with an identifier, not {name!r}")
+    return name
+
+
+def _refuse_other_folder(module: ModuleType, folder: Path) -> None:
+    places = [Path(place).resolve() for place in getattr(module, "__path__", [])]
+    if folder not in places:
+        raise ImportError(f"{module.__name__} is loaded already, from {places}; {folder} cannot be loaded beside it")
+
+
+def _importable(name: str) -> bool:
+    if name in sys.modules:
+        return True
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
 def _namespace(name: str) -> ModuleType:
     """Import *name*, or make an empty package of that name when a bare clone has none."""
-    if name in sys.modules:
-        return sys.modules[name]
-    try:
-        if importlib.util.find_spec(name) is not None:
-            return importlib.import_module(name)
-    except (ImportError, ValueError):
-        pass
+    if _importable(name):
+        return importlib.import_module(name)
     module = ModuleType(name)
     module.__path__ = []
     sys.modules[name] = module
     parent, _, child = name.rpartition(".")
     if parent:
         setattr(sys.modules[parent], child, module)
-    return module
-
-
-def load_extension(root: Path = ROOT) -> ModuleType:
-    """Import the TEN package in folder *root* as ``ten_packages.extension.<manifest name>`` and return it.
-
-    The embedded host's ``ten_runtime`` is put at the end of ``sys.path`` only if no other one is importable,
-    so a real TEN runtime is never shadowed. Raises what importing the package raises.
-    """
-    root = Path(root)
-    if importlib.util.find_spec("ten_runtime") is None:
-        sys.path.append(str(INTERFACE))
-    name = json.loads((root / "manifest.json").read_text(encoding="utf-8"))["name"]
-    full = f"ten_packages.extension.{name}"
-    if full in sys.modules:
-        return sys.modules[full]
-    _namespace("ten_packages")
-    parent = _namespace("ten_packages.extension")
-    spec = importlib.util.spec_from_file_location(full, root / "__init__.py", submodule_search_locations=[str(root)])
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[full] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[full]
-        raise
-    setattr(parent, name, module)
     return module
 
 

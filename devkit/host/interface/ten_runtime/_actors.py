@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any
 
 from ._node import Node
@@ -30,9 +29,9 @@ class AsyncExtensionActor:
     async def hook(self, name: str) -> None:
         await getattr(self._target, f"on_{name}")(self._env)
 
-    def handler(self, kind: str) -> Callable[[Msg], Awaitable[None] | None]:
-        handler: Callable[[Msg], Awaitable[None]] = functools.partial(getattr(self._target, f"on_{kind}"), self._env)
-        return handler
+    def handle(self, hook: str, msg: Msg) -> Awaitable[None] | None:
+        pending: Awaitable[None] = getattr(self._target, hook)(self._env, msg)
+        return pending
 
 
 class DoneEvents:
@@ -74,6 +73,6 @@ class ExtensionActor:
         getattr(self._target, f"on_{name}")(self._env)
         await self._done.wait(name)
 
-    def handler(self, kind: str) -> Callable[[Msg], Awaitable[None] | None]:
-        handler: Callable[[Msg], None] = functools.partial(getattr(self._target, f"on_{kind}"), self._env)
-        return handler
+    def handle(self, hook: str, msg: Msg) -> Awaitable[None] | None:
+        getattr(self._target, hook)(self._env, msg)
+        return None

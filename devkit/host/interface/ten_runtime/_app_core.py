@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import queue
 import threading
 import time
@@ -16,6 +15,7 @@ from ._drops import DropLog, DroppedMessage
 from ._engine import Graph, Instance
 from ._finder import create_instance
 from ._graph import GraphSpec, NodeSpec, parse_graph
+from ._node import Node
 from ._properties import resolve_placeholders
 from .cmd_result import StatusCode
 from .error import HostError, TenError, TenErrorCode
@@ -53,8 +53,7 @@ class AppCore:
         self._lock = threading.Lock()
         self._graphs: dict[str, Graph] = {}
         self._mail: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._closing = threading.Event()
-        self._numbers = itertools.count()
+        self._closing = False
 
     def configure(self, properties: dict[str, Any]) -> None:
         """Take the app's properties, placeholders included. Raises HostError for one that cannot be resolved."""
@@ -79,6 +78,15 @@ class AppCore:
         """Return the predefined graphs marked ``auto_start``."""
         return [dict(entry) for entry in self._ten.get("predefined_graphs", ()) if entry.get("auto_start")]
 
+    def default_graphs(self) -> list[dict[str, Any]]:
+        """Return what runs when nobody says which: those that start by themselves, or the only one there is."""
+        entries = self._ten.get("predefined_graphs", ())
+        chosen = self.auto_start_graphs() or [dict(entry) for entry in entries if len(entries) == 1]
+        if not chosen:
+            known = ", ".join(repr(entry.get("name")) for entry in entries) or "none"
+            raise HostError(f"no graph starts by itself (auto_start); name one of: {known}")
+        return chosen
+
     def start_predefined(self, entry: dict[str, Any]) -> Graph:
         """Start one entry of ``predefined_graphs``; in the app's thread."""
         graph = entry.get("graph", {key: entry[key] for key in ("nodes", "connections") if key in entry})
@@ -99,11 +107,15 @@ class AppCore:
         builtin = self._builtins.get(spec.addon)
         return create_instance(spec) if builtin is None else builtin(spec)
 
-    def run(self, timeout_s: float | None = None) -> None:
-        """Block until :meth:`close`, a failure, the end of the last graph, or the timeout; then stop everything."""
+    def run(self, start: Callable[[], None], timeout_s: float | None = None) -> None:
+        """Call *start*, which starts graphs, and block until the app is to end; then stop everything.
+
+        It ends by :meth:`close`, a failure, the end of the last graph, or the timeout. Raises what *start* raises.
+        """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         try:
-            while not self._closing.is_set():
+            start()
+            while not self._closing:
                 try:
                     job = self._mail.get(timeout=None if deadline is None else max(0.0, deadline - time.monotonic()))
                 except queue.Empty:
@@ -113,12 +125,12 @@ class AppCore:
                     break
                 job()
         finally:
-            self._closing.set()
+            self._closing = True
             self._stop_all()
 
     def close(self) -> None:
-        """Ask the app to end."""
-        self._closing.set()
+        """Ask the app to end; takes no lock, so a signal handler may call it."""
+        self._closing = True
         self._mail.put(None)
 
     def fail(self, extension: str, hook: str, error: BaseException) -> None:
@@ -141,7 +153,7 @@ class AppCore:
             problem = HostError(f"sent {drop.kind} {drop.name!r}, which no connection of the graph takes")
             self.fail(drop.sender, "send", problem)
 
-    def find_node(self, loc: Loc, graph: Graph) -> Any:
+    def find_node(self, loc: Loc, graph: Graph) -> Node | None:
         """Return the node at *loc*, seen from *graph*, or None."""
         if loc.app_uri not in (None, "", "localhost"):
             return None
@@ -160,7 +172,7 @@ class AppCore:
         graph.release()
         self._graphs.pop(graph.graph_id, None)
         if not self._graphs and not self._ten.get("long_running_mode", False):
-            self._closing.set()
+            self._closing = True
 
     def _run_cmd(self, graph: Graph, cmd: CmdContent) -> None:
         result = ResultContent(cmd.name, int(StatusCode.OK), None)
@@ -204,7 +216,7 @@ class AppCore:
                 self.fail(stuck, "stop", problem)
                 graph.closed.wait(1.0)
             graph.release()
-        self._graphs.clear()
+            del self._graphs[graph.graph_id]
 
 
 def timeout_error() -> TenError:

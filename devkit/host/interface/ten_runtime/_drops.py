@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._content import Content
-
-logger = logging.getLogger("ten")
+from ._log import note
 
 INVALID_OUT = "invalid schema (out)"
 INVALID_IN = "invalid schema (in)"
@@ -40,30 +39,35 @@ class DroppedMessage:
         return self.cause in (INVALID_OUT, INVALID_IN)
 
 
+_KEPT = 10_000
+
+
 class DropLog:
-    """Collects drops from any thread; each is logged as it happens, an unconnected name only the first time."""
+    """Collects drops from any thread; each is logged as it happens, an unconnected name only the first time.
+
+    The first ten thousand are kept, *count* counts them all.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._drops: list[DroppedMessage] = []
         self._warned: set[tuple[str, str, str]] = set()
+        self.count = 0
 
     def add(self, cause: str, content: Content, sender: str, receiver: str, reason: str) -> DroppedMessage:
         """Record one drop and return it."""
         drop = DroppedMessage(cause, content.kind, content.name, sender, receiver, reason, content.props)
         level = logging.DEBUG if cause == CLOSED else logging.WARNING
         with self._lock:
-            self._drops.append(drop)
+            self.count += 1
+            if self.count <= _KEPT:
+                self._drops.append(drop)
             if cause == UNCONNECTED:
                 key = (sender, content.kind, content.name)
                 level = logging.DEBUG if key in self._warned else level
                 self._warned.add(key)
         way = f"{sender} -> {receiver}" if receiver else sender
-        logger.log(
-            level,
-            f"dropped {content.kind} {content.name!r} ({way}): {cause}: {reason}",
-            extra={"category": None, "fields": None, "ten_extension": sender},
-        )
+        note(level, f"dropped {content.kind} {content.name!r} ({way}): {cause}: {reason}", sender)
         return drop
 
     def all(self) -> list[DroppedMessage]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,6 @@ from ._node import Actor, Node
 from ._schema import load_schema
 from ._threads import LoopThread, shared_loop
 from .error import TenError, TenErrorCode
-from .loc import Loc
 from .msg import Msg
 
 if TYPE_CHECKING:
@@ -174,26 +173,19 @@ class Graph:
         return None
 
     def _send_to_locs(self, sender: Node, content: Content, reply: ReplyBox | None) -> TenError | None:
-        targets: list[tuple[Node, Route]] = []
-        to_app = False
+        targets: list[tuple[Node | None, Route]] = []
         for loc in content.dests:
-            if not loc.extension_name:
-                to_app = True
-                continue
-            node = self.app.find_node(loc, self)
-            if node is None:
-                return self._drop(_drops.UNCONNECTED, sender, content, f"there is no {loc!r}")
-            targets.append((node, Route(node.name)))
-        if to_app:
-            if not isinstance(content, CmdContent) or reply is None:
+            node = self.app.find_node(loc, self) if loc.extension_name else None
+            if node is None and loc.extension_name:
+                return self._drop(_drops.UNCONNECTED, sender, content, f"there is no extension at {loc!r}")
+            if node is None and reply is None:
                 return self._drop(_drops.UNCONNECTED, sender, content, "the app itself takes commands only")
-            content.return_path = reply.return_path(None)
-            self.app.take_cmd(self, content)
-        if targets:
-            self._deliver(targets, content, reply)
+            targets.append((node, Route(loc.extension_name or "")))
+        self._deliver(targets, content, reply)
         return None
 
-    def _deliver(self, targets: list[tuple[Node, Route]], content: Content, reply: ReplyBox | None) -> None:
+    def _deliver(self, targets: Sequence[tuple[Node | None, Route]], content: Content, reply: ReplyBox | None) -> None:
+        """Give the original to the first target and clones to the others; no node means the app itself."""
         copies = [content, *(content.clone() for _ in targets[1:])]
         if reply is not None:
             # All paths first: the first receiver may answer before the second has got its copy.
@@ -201,15 +193,13 @@ class Graph:
                 if isinstance(copy, CmdContent):
                     copy.return_path = reply.return_path(route.conversion)
         for copy, (node, route) in zip(copies, targets, strict=True):
-            node.deliver(copy, route.conversion)
+            if node is not None:
+                node.deliver(copy, route.conversion)
+            elif isinstance(copy, CmdContent):
+                self.app.take_cmd(self, copy)
 
     def _drop(self, cause: str, sender: Node, content: Content, reason: str) -> TenError:
         drop = self.drops.add(cause, content, sender.name, "", reason)
         self.app.dropped(drop)
         code = TenErrorCode.ErrorCodeMsgNotConnected if cause == _drops.UNCONNECTED else TenErrorCode.ErrorCodeGeneric
         return TenError.create(code, f"{content.kind} {content.name!r}: {cause}: {reason}")
-
-
-def own_graph(loc: Loc) -> bool:
-    """True for an address that names no other graph."""
-    return not loc.graph_id

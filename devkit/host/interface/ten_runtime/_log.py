@@ -41,9 +41,14 @@ def write(
     if logger.isEnabledFor(number):
         plain = None if fields is None else Value.from_python(fields).to_python()
         extra = {"category": category, "fields": plain, "ten_extension": node}
-        # skip counts from TEN's internal logger; two frames above it is the caller of log_info(), three above ours.
-        logger.log(number, message, stacklevel=option.skip + 1, extra=extra)
+        # TEN counts from its internal logger, two frames below the caller of log_info(); logging from ours, four.
+        logger.log(number, message, stacklevel=option.skip + 2, extra=extra)
     return None
+
+
+def note(level: int, message: str, node: str = "") -> None:
+    """Write a record of the host's own, at a level of ``logging``."""
+    logger.log(level, message, stacklevel=2, extra={"category": None, "fields": None, "ten_extension": node})
 
 
 def configure(log_config: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,6 +28,7 @@ from .video_frame import VideoFrame
 if TYPE_CHECKING:
     from ._engine import Graph
 
+_HOOKS = {"cmd": "on_cmd", "data": "on_data", "audio_frame": "on_audio_frame", "video_frame": "on_video_frame"}
 _CLASSES: dict[str, type[Msg]] = {"cmd": Cmd, "data": Data, "audio_frame": AudioFrame, "video_frame": VideoFrame}
 
 
@@ -43,8 +44,8 @@ class Actor(Protocol):
     def hook(self, name: str) -> Awaitable[None]:
         """Run ``on_configure`` … ``on_deinit`` to its end."""
 
-    def handler(self, kind: str) -> Callable[[Msg], Awaitable[None] | None]:
-        """Return what takes messages of *kind*."""
+    def handle(self, hook: str, msg: Msg) -> Awaitable[None] | None:
+        """Call the message handler *hook*; what it returns is awaited, if anything."""
 
 
 class Node:
@@ -60,6 +61,7 @@ class Node:
         self.loc = Loc("", graph.graph_id, spec.name)
         self.properties: dict[str, Any] = {}
         self.initial_properties: dict[str, Any] | None = None
+        self.properties_known = False
         self.phase = "created"
         self.closed = False
         self._spec = spec
@@ -70,8 +72,9 @@ class Node:
         self._deinitialising = False
         self._waiting: list[tuple[Content, Conversion | None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._open_cmds: set[ReturnPath] = set()
-        self._handlers: dict[str, Callable[[Msg], Awaitable[None] | None]] = {}
+        self._open_cmds: dict[ReturnPath, str] = {}
+        self._abandoned = False
+        self._has_stopped = False
 
     def start(self) -> None:
         """Begin the life cycle; from any thread."""
@@ -94,7 +97,7 @@ class Node:
 
     def settle(self, path: ReturnPath) -> None:
         """Note that the last result of a command went out; from any thread."""
-        self._open_cmds.discard(path)
+        self._open_cmds.pop(path, None)
 
     def log(self, level: LogLevel, message: str) -> None:
         """Log in the extension's name; from any thread."""
@@ -102,7 +105,6 @@ class Node:
 
     def _begin(self) -> None:
         self._actor.attach(self)
-        self._handlers = {kind: self._actor.handler(kind) for kind in _CLASSES}
         self._spawn(self._live())
 
     def _spawn(self, routine: Any) -> None:
@@ -112,47 +114,65 @@ class Node:
 
     async def _live(self) -> None:
         try:
-            await self._hook("configure")
-            self._assemble_properties()
-            if not self._stop.is_set():
-                await self._hook("init")
+            configured = await self._hook("configure") and self._assemble_properties()
+            if configured and not self._stop.is_set():
+                configured = await self._hook("init")
                 self._open_gate()
-            if not self._stop.is_set():
+            if configured and not self._stop.is_set():
                 if self._actor.overlapping:
                     self._spawn(self._hook("start"))
                 else:
                     await self._hook("start")
             await self._stop.wait()
-            await self._hook("stop")
-            self.graph.node_stopped()
+            if self.properties_known:
+                await self._hook("stop")
+            self._note_stopped()
             await self.graph.may_deinit(self)
             self._deinitialising = True
-            await self._hook("deinit")
+            if self.properties_known:
+                await self._hook("deinit")
         finally:
             self._close()
 
-    async def _hook(self, name: str) -> None:
+    async def _hook(self, name: str) -> bool:
+        """Run one stage; False when it failed, which ends the whole app."""
         self.phase = name
         try:
             await self._actor.hook(name)
-        except asyncio.CancelledError:
-            raise
+        except asyncio.CancelledError as error:
+            if self._abandoned:
+                raise
+            self._fail(f"on_{name}", error)
+            return False
         except BaseException as error:
-            self.graph.fail(self.name, f"on_{name}", error)
+            self._fail(f"on_{name}", error)
+            return False
+        return True
 
-    def _assemble_properties(self) -> None:
+    def _fail(self, where: str, error: BaseException) -> None:
+        self._stop.set()
+        self.graph.fail(self.name, where, error)
+
+    def _assemble_properties(self) -> bool:
         self.phase = "configured"
+        base = self.initial_properties
         try:
-            base = self.initial_properties
             if base is None:
                 base = read_property_file(self._base_dir)
             self.properties = resolve_placeholders(deep_merge(base, self._spec.property))
         except HostError as error:
-            self.graph.fail(self.name, "its properties", error)
-            return
+            self._fail("its properties", error)
+            return False
+        self.properties_known = True
         problem = self.schema.check_properties(self.properties)
         if problem is not None:
             self.log(LogLevel.WARN, f"invalid schema: property {problem}")
+        return True
+
+    def _note_stopped(self) -> None:
+        if not self._has_stopped:
+            self._has_stopped = True
+            self.graph.node_stopped()
 
     def _open_gate(self) -> None:
         self._receiving = True
@@ -179,17 +199,16 @@ class Node:
             return
         content.dests = []
         if isinstance(content, CmdContent) and content.return_path is not None:
-            self._open_cmds.add(content.return_path)
+            self._open_cmds[content.return_path] = content.name
         self._dispatch(content)
 
     def _dispatch(self, content: Content) -> None:
         msg = _CLASSES[content.kind]._wrap(content)
-        handler = self._handlers[content.kind]
-        hook = f"on_{content.kind}"
+        hook = _HOOKS[content.kind]
         try:
-            pending = handler(msg)
+            pending = self._actor.handle(hook, msg)
         except BaseException as error:
-            self.graph.fail(self.name, hook, error)
+            self._fail(hook, error)
             return
         if pending is not None:
             self._spawn(self._handle(pending, hook))
@@ -200,7 +219,7 @@ class Node:
         except asyncio.CancelledError:
             raise
         except BaseException as error:
-            self.graph.fail(self.name, hook, error)
+            self._fail(hook, error)
 
     def _reject(self, content: Content, problem: str) -> None:
         self.graph.drops.add(_drops.INVALID_IN, content, _sender(content), self.name, problem)
@@ -217,6 +236,7 @@ class Node:
             content.return_path(error_result(content.name, detail))
 
     def _cancel_all(self) -> None:
+        self._abandoned = True
         for task in list(self._tasks):
             task.cancel()
 
@@ -224,11 +244,12 @@ class Node:
         self.phase = "closed"
         self.closed = True
         self._deinitialising = True
+        self._note_stopped()
         for content, _ in self._waiting:
             self._refuse(content)
         self._waiting.clear()
-        for path in list(self._open_cmds):
-            path(error_result("", f"{self.name!r} closed without a result"))
+        for path, name in list(self._open_cmds.items()):
+            path(error_result(name, f"{self.name!r} closed without a result"))
         self._open_cmds.clear()
         self.graph.node_closed(self)
 

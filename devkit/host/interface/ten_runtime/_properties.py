@@ -16,7 +16,8 @@ def resolve_placeholders(value: Any, where: str = "") -> Any:
     """Return *value* with every string that is wholly a placeholder replaced, objects and arrays walked.
 
     ``${env:NAME}`` and ``${env:NAME|default}`` become strings, always; a backslash takes the next character as it
-    is. Raises HostError for a variable that is not set and has no default (TEN ends the process there).
+    is; text with anything after the closing brace is no placeholder. Raises HostError for a variable that is not set
+    and has no default (TEN ends the process there).
     """
     if isinstance(value, dict):
         return {key: resolve_placeholders(item, f"{where}.{key}" if where else key) for key, item in value.items()}
@@ -29,8 +30,8 @@ def resolve_placeholders(value: Any, where: str = "") -> Any:
 
 def _resolve(text: str, where: str) -> str:
     scope, colon, rest = text[len(_OPEN) : -1].partition(":")
-    if scope != "env" or not colon:
-        raise HostError(f"property {where}: placeholder {text!r} is not of the form ${{env:NAME|default}}")
+    if not colon or not scope.isidentifier():
+        return text
     name: list[str] = []
     default: list[str] | None = None
     characters = iter(rest)
@@ -40,7 +41,11 @@ def _resolve(text: str, where: str) -> str:
             continue
         if character == "\\":
             character = next(characters, "\\")
+        elif character == "}":
+            return text
         (name if default is None else default).append(character)
+    if scope != "env":
+        raise HostError(f"property {where}: placeholder {text!r}: the only scope is env, as in ${{env:NAME|default}}")
     variable = "".join(name)
     found = os.environ.get(variable)
     if found is not None:

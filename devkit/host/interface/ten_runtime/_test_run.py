@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import Any
 
 from ._app_core import AppCore, timeout_error
@@ -66,13 +65,14 @@ class TesterBase:
         """
         if self._spec is None:
             raise RuntimeError("call set_test_mode_single or set_test_mode_graph before run")
+        spec, fallback = self._spec, self._fallback
         self._result = None
         core = self._core = AppCore(builtins={TESTER: self._make_instance})
-        timeout_s = self._timeout_us / 1e6 if self._timeout_us > 0 else None
-        try:
-            core.start_graph(self._spec, fallback=self._fallback)
-        finally:
-            core.run(timeout_s) if core._graphs else None
+
+        def start() -> None:
+            core.start_graph(spec, fallback=fallback)
+
+        core.run(start, self._timeout_us / 1e6 if self._timeout_us > 0 else None)
         if core.timed_out:
             self._note(timeout_error())
         if core.failure is not None:
@@ -87,8 +87,7 @@ class TesterBase:
         return [] if self._core is None else self._core.drops.all()
 
     def _make_instance(self, spec: NodeSpec) -> Instance:
-        base_dir: Path | None = None
-        return Instance(self._make_actor(), base_dir, False, "ten-tester")
+        return Instance(self._make_actor(), None, False, "ten-tester")
 
     def _make_actor(self) -> Actor:
         raise TypeError(f"{type(self).__name__} must be a subclass of AsyncExtensionTester or ExtensionTester")

@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 import importlib
 import importlib.util
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
+
+from ._log import note
 
 LEFTOVER_GRACE_S = 0.5
 
@@ -58,6 +61,8 @@ class LoopThread:
         """End the loop: what is left over is cancelled and given half a second. Not for calls from the loop."""
         self.call(self.loop.stop)
         self._thread.join(timeout=10 * LEFTOVER_GRACE_S)
+        if self._thread.is_alive():
+            note(logging.WARNING, f"thread {self._thread.name} is blocked by code that does not return: left behind")
 
 
 async def _cancel_leftovers() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
-from ._log import logger
+from ._log import note
 from .addon import Addon
 
 AddonT = TypeVar("AddonT", bound=type[Addon])
@@ -49,10 +50,8 @@ def register_addon_as_extension(name: str, base_dir: str | None = None) -> Calla
     def enter(addon: AddonT) -> AddonT:
         known = _AddonManager._registry.get(name)
         if known is not None and known.addon.__module__ != addon.__module__:
-            logger.warning(
-                f"addon {name!r} is registered already, by {known.addon.__module__}; {addon.__module__}'s is skipped",
-                extra={"category": None, "fields": None, "ten_extension": ""},
-            )
+            other = known.addon.__module__
+            note(logging.WARNING, f"addon {name!r} is registered by {other}; the one of {addon.__module__} is skipped")
             return addon
         _AddonManager._registry[name] = Registration(addon, folder)
         return addon

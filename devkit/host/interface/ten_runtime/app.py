@@ -10,30 +10,30 @@ from typing import Any
 from ._app_core import AppCore
 from ._properties import read_property_file
 from ._values import get_at, parse_json
-from .error import VALUE_NOT_FOUND, HostError, TenError, TenErrorCode
-from .ten_env import TenEnv
+from .error import VALUE_NOT_FOUND, TenError, TenErrorCode
+from .ten_env import DetachedTenEnv, TenEnv
 
 
-class AppTenEnv(TenEnv):
+class AppTenEnv(DetachedTenEnv):
     """The environment of an app's own hooks: logging, the app's properties, the ``on_*_done`` calls."""
 
-    def __init__(self, app: App) -> None:
-        self._app = app
+    def __init__(self, core: AppCore) -> None:
+        super().__init__("app")
+        self.given_properties: dict[str, Any] | None = None
+        self._core = core
         self._stages = {stage: threading.Event() for stage in ("configure", "init", "deinit")}
         self._done = self._note_done
+
+    def wait_done(self, stage: str) -> None:
+        """Block until the app has called ``on_<stage>_done``."""
+        self._stages[stage].wait()
 
     def _note_done(self, stage: str) -> None:
         self._stages[stage].set()
 
-    def _wait(self, stage: str) -> None:
-        self._stages[stage].wait()
-
-    def _log_name(self) -> str | None:
-        return "app"
-
     def _get(self, path: str | None) -> tuple[Any, TenError | None]:
         try:
-            return get_at(self._app._core.properties, path), None
+            return get_at(self._core.properties, (path or "").removeprefix("app:")), None
         except (KeyError, ValueError):
             return None, TenError.create(VALUE_NOT_FOUND, f"the app has no property {path!r}")
 
@@ -47,7 +47,7 @@ class AppTenEnv(TenEnv):
             return TenError.create(TenErrorCode.ErrorCodeInvalidJSON, f"not JSON: {error}")
         if not isinstance(value, dict):
             return TenError.create(TenErrorCode.ErrorCodeInvalidJSON, "properties must be a JSON object")
-        self._app._given_properties = value
+        self.given_properties = value
         return None
 
 
@@ -60,7 +60,6 @@ class App:
 
     def __init__(self) -> None:
         self._core = AppCore()
-        self._given_properties: dict[str, Any] | None = None
         self._thread: threading.Thread | None = None
         self._background_failure: BaseException | None = None
 
@@ -99,25 +98,24 @@ class App:
             self._background_failure = error
 
     def _run(self) -> None:
-        env = AppTenEnv(self)
+        env = AppTenEnv(self._core)
         self.on_configure(env)
-        env._wait("configure")
-        properties = self._given_properties
-        self._core.configure(_own_properties() if properties is None else properties)
+        env.wait_done("configure")
+        given = env.given_properties
+        self._core.configure(_own_properties() if given is None else given)
         self.on_init(env)
-        env._wait("init")
+        env.wait_done("init")
         try:
-            for entry in self._core.auto_start_graphs():
-                self._core.start_predefined(entry)
-        except BaseException:
-            self._core.close()
-            raise
+            self._core.run(self._start_graphs)
         finally:
-            self._core.run()
             self.on_deinit(env)
-            env._wait("deinit")
+            env.wait_done("deinit")
         if self._core.failure is not None:
             raise self._core.failure
+
+    def _start_graphs(self) -> None:
+        for entry in self._core.auto_start_graphs():
+            self._core.start_predefined(entry)
 
 
 def _own_properties() -> dict[str, Any]:
@@ -128,6 +126,3 @@ def _own_properties() -> dict[str, Any]:
         return {}
     is_app = isinstance(manifest, dict) and manifest.get("type") == "app"
     return read_property_file(folder) if is_app else {}
-
-
-__all__ = ["App", "HostError"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
+from ._actors import AsyncExtensionActor
 from ._node import Node
 from ._test_run import TesterBase
 from .async_ten_env import AsyncSender
@@ -12,7 +12,6 @@ from .audio_frame import AudioFrame
 from .cmd import Cmd
 from .data import Data
 from .error import TenError
-from .msg import Msg
 from .video_frame import VideoFrame
 
 
@@ -62,20 +61,16 @@ class AsyncExtensionTester(TesterBase):
         return _AsyncTesterActor(self)
 
 
-class _AsyncTesterActor:
+class _AsyncTesterActor(AsyncExtensionActor):
     overlapping = True
 
     def __init__(self, tester: AsyncExtensionTester) -> None:
         self._tester = tester
-        self._env: AsyncTenEnvTester | None = None
+        self._target = tester
 
     def attach(self, node: Node) -> None:
         self._env = AsyncTenEnvTester(node, self._tester._stop_test)
 
     async def hook(self, name: str) -> None:
         if name != "configure":
-            await getattr(self._tester, f"on_{name}")(self._env)
-
-    def handler(self, kind: str) -> Callable[[Msg], Awaitable[None] | None]:
-        handler: Callable[[Msg], Awaitable[None]] = functools.partial(getattr(self._tester, f"on_{kind}"), self._env)
-        return handler
+            await super().hook(name)

@@ -16,7 +16,6 @@ from .video_frame import VideoFrame
 
 ResultHandler = Callable[["TenEnv", "CmdResult | None", "TenError | None"], None]
 ErrorHandler = Callable[["TenEnv", "TenError | None"], None]
-_WRONG_PLACE = "this environment only logs and hands over instances"
 
 
 class TenEnv(NodeEnv):
@@ -114,31 +113,58 @@ class TenEnv(NodeEnv):
         return None
 
 
-class AddonTenEnv(TenEnv):
-    """What an addon gets to create one instance: logging, and the call that hands it over."""
+class DetachedTenEnv(TenEnv):
+    """An environment outside any graph: it logs; everything else answers with an error."""
 
-    def __init__(self, name: str, context: object, take: Callable[[object], None]) -> None:
+    def __init__(self, name: str) -> None:
         self._name = name
-        self._context = context
-        self._take_instance = take
+        self._done = _ignore
 
     def _log_name(self) -> str | None:
         return self._name
+
+    def _get(self, path: str | None) -> tuple[Any, TenError | None]:
+        return None, _not_here()
+
+    def _set(self, path: str, value: Any) -> TenError | None:
+        return _not_here()
+
+    def _set_json(self, path: str | None, json_str: str) -> TenError | None:
+        return _not_here()
+
+    def _init_json(self, json_str: str) -> TenError | None:
+        return _not_here()
+
+    def _send_cmd(
+        self, cmd: Cmd, handler: Callable[[CmdResult | None, TenError | None], None], every: bool
+    ) -> TenError | None:
+        return _not_here()
+
+    def _send_and_tell(self, msg: Msg, handler: ErrorHandler | None) -> TenError | None:
+        return _not_here()
+
+    def return_result(self, result: CmdResult, handler: ErrorHandler | None = None) -> TenError | None:
+        return _not_here()
+
+
+def _ignore(stage: str) -> None:
+    """A stage that nobody waits for."""
+
+
+def _not_here() -> TenError:
+    return TenError.create(TenErrorCode.ErrorCodeGeneric, "not available in the environment of an addon or an app")
+
+
+class AddonTenEnv(DetachedTenEnv):
+    """What an addon gets to create one instance: logging, and the call that hands it over."""
+
+    def __init__(self, name: str, context: object, take: Callable[[object], None]) -> None:
+        super().__init__(name)
+        self._context = context
+        self._take_instance = take
 
     def on_create_instance_done(self, instance: Any, context: object) -> None:
         """Hand over the instance. Raises ValueError when *context* is not the one that was given."""
         if context is not self._context:
             raise ValueError("on_create_instance_done needs the context that on_create_instance was given")
         self._take_instance(instance)
-
-    def _get(self, path: str | None) -> tuple[Any, TenError | None]:
-        return None, TenError.create(TenErrorCode.ErrorCodeGeneric, _WRONG_PLACE)
-
-    def _set(self, path: str, value: Any) -> TenError | None:
-        return TenError.create(TenErrorCode.ErrorCodeGeneric, _WRONG_PLACE)
-
-    def _init_json(self, json_str: str) -> TenError | None:
-        return TenError.create(TenErrorCode.ErrorCodeGeneric, _WRONG_PLACE)
-
-    def _send(self, msg: Msg) -> TenError | None:
-        return TenError.create(TenErrorCode.ErrorCodeGeneric, _WRONG_PLACE)
