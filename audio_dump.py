@@ -85,7 +85,7 @@ class AudioDump:
         """Create the file and start the writer; False, and a report, if that is impossible."""
         try:
             descriptor, self.file = _create(Path(os.path.expanduser(self._wanted)))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
             self._problem = f"the input is not recorded: no file can be made at {self._wanted!r} ({error})"
             self._report()
             return False

@@ -71,7 +71,7 @@ def _alaw_values() -> npt.NDArray[np.int16]:
 def _ulaw_codes() -> npt.NDArray[np.uint8]:
     """65536 codes, indexed by the sample's bit pattern read as an unsigned number."""
     value = _all_samples() >> 2
-    magnitude = np.minimum(np.abs(value), 8159) + 33
+    magnitude = np.minimum(np.abs(value), 8158) + 33
     segment = _top_bit(magnitude) - 5
     code = (segment << 4) | ((magnitude >> (segment + 1)) & 0x0F)
     codes: npt.NDArray[np.uint8] = (code ^ np.where(value < 0, 0x7F, 0xFF)).astype(np.uint8)
