@@ -19,8 +19,9 @@ from websockets.http11 import Request, Response
 from .connection import MAX_LAG_SECONDS, Connection
 from .handshake import Refusal, is_realtime_path, judge
 from .identifiers import Identifiers
+from .middleware import Middleware
 from .recognizers import Recognizer, make_recognizer
-from .server_session import Middleware, ServerSession
+from .server_session import ServerSession
 from .vad import DetectorName, detector_factory
 
 _log = logging.getLogger("openai_asr.server")

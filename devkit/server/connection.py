@@ -5,27 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from .recognizers import RecognitionRequest, Recognizer
-from .server_session import (
-    ServerSession,
-    UtteranceAudio,
-    UtteranceDropped,
-    UtteranceEnded,
-    UtteranceStarted,
-    Work,
-)
+from .server_session import ServerSession
 from .vad import RATE
+from .work import UtteranceAudio, UtteranceDropped, UtteranceEnded, UtteranceStarted, Work
 
 Clock = Callable[[], float]
 
 _BYTES_PER_SECOND = RATE * 2
-MAX_LAG_SECONDS = 30.0
-"Audio that may wait for the recogniser before the socket is not read any more."
+MAX_LAG_SECONDS = 60.0
+"""Audio of one connection that may wait for the recogniser (1.9 MB) before its socket is not read any more.
+
+Not less, because a client's pings wait behind the audio that is not read, and a client may give up on them.
+"""
 _CHUNK_SECONDS = 0.5
 "Most that a recogniser is given at once, so that many sessions take turns."
 _BIG_FRAME = 256 * 1024
@@ -38,20 +36,21 @@ class Utterance:
     def __init__(self, item_id: str, request: RecognitionRequest) -> None:
         self.item_id = item_id
         self.request = request
-        self.audio: deque[bytes] = deque()
+        self.audio: deque[memoryview] = deque()
         self.ended = False
         self.changed = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
 
     def take(self) -> bytes:
         """Up to half a second of what waits; empty if nothing does."""
-        limit = int(_CHUNK_SECONDS * _BYTES_PER_SECOND)
+        wanted = int(_CHUNK_SECONDS * _BYTES_PER_SECOND)
         chunk = bytearray()
-        while self.audio and len(chunk) < limit:
-            chunk += self.audio.popleft()
-        if len(chunk) > limit:
-            self.audio.appendleft(bytes(chunk[limit:]))
-            del chunk[limit:]
+        while self.audio and wanted > len(chunk):
+            first = self.audio.popleft()
+            missing = wanted - len(chunk)
+            chunk += first[:missing]
+            if len(first) > missing:
+                self.audio.appendleft(first[missing:])
         return bytes(chunk)
 
 
@@ -76,6 +75,7 @@ class Connection:
         self._max_lag = int(max_lag_seconds * _BYTES_PER_SECOND)
         self._lag = 0
         self._room = asyncio.Event()
+        self._closed = False
         self._utterances: dict[str, Utterance] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
@@ -85,11 +85,13 @@ class Connection:
     async def serve(self) -> None:
         """Return when the socket is closed and nothing of this connection runs any more."""
         try:
+            self.spawn(self._watch())
             await self._flush()
             self._set_timer()
             async for frame in self._socket:
                 await self._receive(frame)
-                while self._lag > self._max_lag:
+                # Not reading is all it takes: the transport's buffers fill up, and the client's sends block.
+                while self._lag > self._max_lag and not self._closed:
                     self._room.clear()
                     await self._room.wait()
         except ConnectionClosed:
@@ -101,12 +103,17 @@ class Connection:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def spawn(self, coroutine: object) -> asyncio.Task[None]:
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run *coroutine* for as long as the connection lives."""
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(coroutine)  # type: ignore[arg-type]
+        task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    async def _watch(self) -> None:
+        await self._socket.wait_closed()
+        self._closed = True
+        self._room.set()
 
     async def _receive(self, frame: str | bytes) -> None:
         async with self._turn:
@@ -124,12 +131,14 @@ class Connection:
 
     def _dispatch(self, work: Work) -> None:
         if isinstance(work, UtteranceStarted):
-            utterance = self._utterances[work.item_id] = Utterance(work.item_id, work.request)
-            utterance.task = self.spawn(self._recognize(utterance))
+            begun = self._utterances[work.item_id] = Utterance(work.item_id, work.request)
+            begun.task = self.spawn(self._recognize(begun))
             return
-        utterance = self._utterances[work.item_id]
+        utterance = self._utterances.get(work.item_id)
+        if utterance is None:
+            return  # it has failed
         if isinstance(work, UtteranceAudio):
-            utterance.audio.append(work.pcm)
+            utterance.audio.append(memoryview(work.pcm))
             self._lag += len(work.pcm)
         elif isinstance(work, UtteranceEnded):
             utterance.ended = True

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from msgspec import UNSET
+
 from ...realtime import messages as wire
-from ...realtime.messages import UNSET, ErrorDetails, Json, Message
+from ...realtime.messages import ErrorDetails, Json, Message
 from .errors import RequestRefused
 from .identifiers import Identifiers
 from .models import ModelTraits

@@ -14,8 +14,11 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .pocketsphinx_worker import HEADER
 from .recognizers import Recognition, RecognitionRequest, RecognizerUnavailable, Word
+from .vad import RATE, WINDOW, DetectorName, SpeechDetector, detector_factory
 
 _WORKER = Path(__file__).with_name("pocketsphinx_worker.py")
 _REMEDY = "install it with: pip install --prefer-binary 'openai_asr_python[devkit]'"
@@ -26,6 +29,13 @@ _MEMORY = "pocketsphinx.cmn"
 # How many hypotheses in a row must agree on a word before it counts as said.
 _AGREEMENT = {"minimal": 1, "low": 2, "medium": 3, "high": 5, "xhigh": 8}
 _DEFAULT_DELAY = "medium"
+
+# The gate: three windows of speech (96 ms) open it, and half a second before them is passed on.
+_SPEECH = 0.5
+_SPEECH_WINDOWS = 3
+_BYTES_PER_MS = RATE * 2 // 1000
+_WINDOW_BYTES = WINDOW * 2
+_LEAD_BYTES = 500 * _BYTES_PER_MS + _SPEECH_WINDOWS * _WINDOW_BYTES
 
 
 class WorkerDied(RuntimeError):
@@ -88,7 +98,8 @@ class _Worker:
         return await answer
 
     async def _expect(self, number: int) -> bytes:
-        future = self._waiting[number] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[tuple[bytes, bytes]] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = future
         try:
             kind, payload = await future
         finally:
@@ -118,8 +129,9 @@ class _Worker:
 class PocketsphinxRecognizer:
     """Spreads utterances over as many worker processes as there are cores."""
 
-    def __init__(self, workers: int | None = None) -> None:
-        """*workers*: processes; default one for each core, at most four."""
+    def __init__(self, workers: int | None = None, vad: DetectorName = "auto") -> None:
+        """*workers*: processes; default one for each core, at most four. *vad*: who tells noise from speech."""
+        self._new_detector = detector_factory(vad)
         self._count = workers or min(_MAX_WORKERS, os.cpu_count() or 1)
         self._workers: list[_Worker] = []
         self._numbers = 0
@@ -139,7 +151,7 @@ class PocketsphinxRecognizer:
     def session(self, request: RecognitionRequest) -> PocketsphinxSession:
         """Begin an utterance."""
         self._numbers += 1
-        return PocketsphinxSession(self, self._numbers, request)
+        return PocketsphinxSession(self, self._numbers, request, SpeechGate(self._new_detector()))
 
     async def worker(self) -> _Worker:
         """The least busy worker, a new one if all are busy and there may be more."""
@@ -159,33 +171,77 @@ class PocketsphinxRecognizer:
         return worker
 
 
+class SpeechGate:
+    """Holds audio back until somebody speaks: a recogniser reads words into noise."""
+
+    def __init__(self, detector: SpeechDetector) -> None:
+        self._detector = detector
+        self._held = bytearray()
+        self._heard = 0
+        self._run = 0
+        self.open = False
+        self.skipped_ms = 0
+        "Audio that was not passed on, from the beginning."
+
+    def pass_on(self, pcm: bytes) -> bytes:
+        """What of *pcm* (16 kHz s16le), and of what was held back, the recogniser is to hear now."""
+        if self.open:
+            return pcm
+        self._held += pcm
+        while len(self._held) - self._heard >= _WINDOW_BYTES:
+            window = np.frombuffer(self._held, dtype="<i2", count=WINDOW, offset=self._heard)
+            speech = self._detector.probability(window.astype(np.int16)) >= _SPEECH
+            del window  # or the buffer cannot be resized
+            self._heard += _WINDOW_BYTES
+            self._run = self._run + 1 if speech else 0
+            if self._run >= _SPEECH_WINDOWS:
+                self.open = True
+                break
+        surplus = max(0, self._heard - _LEAD_BYTES)
+        del self._held[:surplus]
+        self._heard -= surplus
+        self.skipped_ms += surplus // _BYTES_PER_MS
+        if not self.open:
+            return b""
+        held, self._held = bytes(self._held), bytearray()
+        return held
+
+
 class PocketsphinxSession:
     """One utterance in one worker."""
 
-    def __init__(self, recognizer: PocketsphinxRecognizer, number: int, request: RecognitionRequest) -> None:
+    def __init__(
+        self, recognizer: PocketsphinxRecognizer, number: int, request: RecognitionRequest, gate: SpeechGate
+    ) -> None:
         self._recognizer = recognizer
         self._number = number
         self._request = request
+        self._gate = gate
         self._worker: _Worker | None = None
         self._stable = StableText(_AGREEMENT[request.delay or _DEFAULT_DELAY])
 
     async def accept(self, pcm: bytes) -> str | None:
         """See `RecognitionSession`."""
+        heard = self._gate.pass_on(pcm)
+        if not heard:
+            return None
         worker = await self._begin()
-        hypothesis = (await worker.ask(b"A", self._number, pcm)).decode()
+        hypothesis = (await worker.ask(b"A", self._number, heard)).decode()
         return self._stable.update(hypothesis) if self._request.partials else None
 
     async def finish(self) -> Recognition:
         """See `RecognitionSession`."""
-        worker = await self._begin()
+        if self._worker is None:
+            return Recognition("")
         try:
-            answer: dict[str, Any] = json.loads(await worker.ask(b"F", self._number))
+            answer: dict[str, Any] = json.loads(await self._worker.ask(b"F", self._number))
         finally:
             self._leave()
         self._request.memory[_MEMORY] = answer["cmn"]
+        offset = self._gate.skipped_ms
         return Recognition(
             text=answer["text"],
-            words=tuple(Word(*word) for word in answer["words"]),
+            words=tuple(Word(word, offset + start, length) for word, start, length in answer["words"]),
             confidence=answer["confidence"],
             language="en" if answer["text"] else None,
         )

@@ -10,6 +10,7 @@ P the hypothesis so far (UTF-8), R the result (JSON), E what went wrong (UTF-8);
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -31,7 +32,7 @@ A decoder that does not know the channel's mean yet (cepstral mean normalisation
 instead of one in twenty; decoding a second time costs 0.09 s of CPU for each second of audio.
 """
 _KEEP_SECONDS = 60.0
-"Audio kept of an utterance for which no decoder is free."
+"The last of an utterance for which no decoder is free; turns are shorter."
 
 _VARIANT = re.compile(r"\(\d+\)$")
 
@@ -39,27 +40,27 @@ _VARIANT = re.compile(r"\(\d+\)$")
 class Utterance:
     """What is known of one utterance."""
 
-    def __init__(self, decoder: Any | None, cmn: str | None, partials: bool) -> None:
+    def __init__(self, decoder: Any | None, cmn: str, known_speaker: bool, partials: bool) -> None:
         self.decoder = decoder
-        self.known_speaker = cmn is not None
+        "None: too many speak at once, this one is decoded when it ends."
         self.cmn = cmn
         self.partials = partials
+        self.again = decoder is None or not known_speaker
+        "Decode `audio` as a whole at the end."
         self.audio = bytearray()
-        self.keep = True
 
 
 class Worker:
     """Serves utterances with a pool of decoders, one request at a time."""
 
     def __init__(self, output: BinaryIO) -> None:
-        from pocketsphinx import Decoder
-
-        self._make = lambda: Decoder(samprate=RATE, loglevel="FATAL", logfn=os.devnull)
+        # By name, because the package has no types; here, because a failure must reach the parent.
+        self._library: Any = importlib.import_module("pocketsphinx")
         self._output = output
         self._free: list[Any] = [self._make()]
-        self._made = 1
+        self._live = 0
         self._utterances: dict[int, Utterance] = {}
-        self._default_cmn = self._free[0].get_cmn(False)
+        self._default_cmn: str = self._free[0].get_cmn(False)
 
     def handle(self, kind: bytes, number: int, payload: bytes) -> None:
         """Serve one request and answer it."""
@@ -74,7 +75,9 @@ class Worker:
             elif kind == b"X":
                 self._abandon(self._utterances.pop(number, None))
         except Exception as error:
-            self._utterances.pop(number, None)
+            broken = self._utterances.pop(number, None)
+            if broken is not None and broken.decoder is not None:
+                self._live -= 1  # and its decoder is left to the garbage collector
             self.answer(b"E", number, f"{type(error).__name__}: {error}".encode())
 
     def answer(self, kind: bytes, number: int, payload: bytes) -> None:
@@ -82,57 +85,58 @@ class Worker:
         self._output.write(HEADER.pack(kind, number, len(payload)) + payload)
         self._output.flush()
 
+    def _make(self) -> Any:
+        return self._library.Decoder(samprate=RATE, loglevel="FATAL", logfn=os.devnull)
+
     def _start(self, number: int, request: dict[str, Any]) -> None:
-        decoder = self._decoder(MAX_LIVE)
-        cmn = request.get("cmn")
-        self._utterances[number] = Utterance(decoder, cmn, bool(request.get("partials")))
-        if decoder is not None:
+        cmn = request["cmn"]
+        decoder = None
+        if self._live < MAX_LIVE:
+            decoder = self._free.pop() if self._free else self._make()
             decoder.set_cmn(cmn or self._default_cmn)
             decoder.start_utt()
-
-    def _decoder(self, limit: int) -> Any | None:
-        if self._free:
-            return self._free.pop()
-        if self._made < limit:
-            self._made += 1
-            return self._make()
-        return None
+            self._live += 1
+        self._utterances[number] = Utterance(decoder, cmn or self._default_cmn, cmn is not None, request["partials"])
 
     def _hear(self, utterance: Utterance, pcm: bytes) -> str:
-        if utterance.keep:
+        if utterance.again:
             utterance.audio += pcm
         if utterance.decoder is None:
-            # Too many at once: this one is decoded when it ends, or its last minute is.
             del utterance.audio[: -int(_KEEP_SECONDS * RATE) * _WIDTH]
             return ""
-        if utterance.known_speaker or len(utterance.audio) > _RECHECK_SECONDS * RATE * _WIDTH:
-            utterance.keep = False
+        if utterance.again and len(utterance.audio) > _RECHECK_SECONDS * RATE * _WIDTH:
+            utterance.again = False
             utterance.audio.clear()
         utterance.decoder.process_raw(pcm, False, False)
         hypothesis = utterance.decoder.hyp() if utterance.partials else None
         return _plain(hypothesis.hypstr) if hypothesis is not None else ""
 
     def _finish(self, utterance: Utterance) -> dict[str, Any]:
-        decoder = utterance.decoder
-        if decoder is not None:
-            decoder.end_utt()
-        else:
-            # One more decoder than may live: nobody waits for a speaker who does not stop.
-            decoder = self._decoder(MAX_LIVE + 1) or self._make()
-            decoder.set_cmn(utterance.cmn or self._default_cmn)
-        if utterance.keep:
+        decoder = self._take_back(utterance)
+        if decoder is None:
+            # Nobody waits for a speaker who does not stop: beyond those who speak, there is always one more.
+            decoder = self._free.pop() if self._free else self._make()
+            decoder.set_cmn(utterance.cmn)
+        if utterance.again:
             decoder.start_utt()
             if utterance.audio:
                 decoder.process_raw(bytes(utterance.audio), False, True)
             decoder.end_utt()
-        result = _result(decoder)
         self._free.append(decoder)
-        return result
+        return _result(decoder)
 
     def _abandon(self, utterance: Utterance | None) -> None:
-        if utterance is not None and utterance.decoder is not None:
-            utterance.decoder.end_utt()
-            self._free.append(utterance.decoder)
+        decoder = self._take_back(utterance) if utterance is not None else None
+        if decoder is not None:
+            self._free.append(decoder)
+
+    def _take_back(self, utterance: Utterance) -> Any | None:
+        """The utterance's decoder, ready for the next one."""
+        decoder, utterance.decoder = utterance.decoder, None
+        if decoder is not None:
+            self._live -= 1
+            decoder.end_utt()
+        return decoder
 
 
 def _plain(hypothesis: str) -> str:

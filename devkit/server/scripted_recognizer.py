@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .recognizers import Recognition, RecognitionRequest, Word
-from .tones import decode
+from .tones import GUARD_MS, LENGTHS_MS, Block, decode
 from .vad import RATE
 
 _WIDTH = 2
 _BYTES_PER_MS = RATE * _WIDTH // 1000
+# A block has ended once there is more silence behind it than its own guard.
+_SETTLED_MS = 2 * GUARD_MS
+_LONGEST_MS = 2 * max(LENGTHS_MS)
 
 
 class ScriptedRecognizer:
@@ -63,21 +66,46 @@ class ToldSession:
 
 
 class ToneSession:
-    """Reads labels: `b17 b18`."""
+    """Reads labels: `b17 b18`. A label counts once its block has ended."""
 
     def __init__(self) -> None:
         self._audio = bytearray()
+        self._begin_ms = 0.0
+        self._words: list[Word] = []
 
     async def accept(self, pcm: bytes) -> str | None:
         """See `RecognitionSession`."""
         self._audio += pcm
-        return None
+        before = len(self._words)
+        length_ms = len(self._audio) / _BYTES_PER_MS
+        blocks = decode(bytes(self._audio), RATE)
+        done = [block for block in blocks if block.start_ms + block.duration_ms < length_ms - _SETTLED_MS]
+        self._note(done)
+        if done:
+            self._forget(done[-1].start_ms + done[-1].duration_ms - GUARD_MS)
+        elif not blocks and length_ms > _LONGEST_MS:
+            self._forget(length_ms - _LONGEST_MS)
+        return self._text() if len(self._words) > before else None
 
     async def finish(self) -> Recognition:
         """See `RecognitionSession`."""
-        blocks = decode(bytes(self._audio), RATE)
-        words = tuple(Word(f"b{block.label}", round(block.start_ms), round(block.duration_ms)) for block in blocks)
-        return Recognition(" ".join(word.text for word in words), words, confidence=1.0)
+        self._note(decode(bytes(self._audio), RATE))
+        self._audio.clear()
+        return Recognition(self._text(), tuple(self._words), confidence=1.0)
 
     async def abandon(self) -> None:
         """See `RecognitionSession`."""
+
+    def _note(self, blocks: list[Block]) -> None:
+        for block in blocks:
+            start = max(0, round(self._begin_ms + block.start_ms))
+            self._words.append(Word(f"b{block.label}", start, round(block.duration_ms)))
+
+    def _forget(self, until_ms: float) -> None:
+        """Everything before *until_ms* is read."""
+        count = int(until_ms * RATE / 1000) * _WIDTH
+        del self._audio[:count]
+        self._begin_ms += count / _BYTES_PER_MS
+
+    def _text(self) -> str:
+        return " ".join(word.text for word in self._words)

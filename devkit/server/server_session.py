@@ -13,10 +13,11 @@ captures of the live service, as of November 2026.
 
 from __future__ import annotations
 
+import base64
 import binascii
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+import re
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -35,10 +36,12 @@ from .handshake import Refusal
 from .identifiers import Identifiers
 from .input_buffer import InputBuffer
 from .items import Item, Items
-from .recognizers import Recognition, RecognitionRequest
+from .middleware import Middleware
+from .recognizers import Recognition
 from .session_config import SessionConfig, apply_update
 from .turns import SpeechBegan, TurnDetector
 from .vad import RATE, EnergyDetector, SpeechDetector
+from .work import Close, UtteranceAudio, UtteranceDropped, UtteranceEnded, UtteranceStarted, Work
 
 MAX_APPEND_BYTES = 15 * 1024 * 1024
 MIN_COMMIT_MS = 100
@@ -58,70 +61,6 @@ SUPPORTED_EVENTS = (
     "response.create",
     "response.cancel",
 )
-
-
-class Close(NamedTuple):
-    """The CLOSE frame to send."""
-
-    code: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class UtteranceStarted:
-    """A recogniser is to listen to the audio that follows for *item_id*."""
-
-    item_id: str
-    request: RecognitionRequest
-
-
-@dataclass(frozen=True)
-class UtteranceAudio:
-    """More of it: 16 kHz mono s16le."""
-
-    item_id: str
-    pcm: bytes
-
-
-@dataclass(frozen=True)
-class UtteranceEnded:
-    """That was all; the text is awaited (`completed` or `failed`)."""
-
-    item_id: str
-
-
-@dataclass(frozen=True)
-class UtteranceDropped:
-    """The audio was cleared; no text is awaited."""
-
-    item_id: str
-
-
-Work = UtteranceStarted | UtteranceAudio | UtteranceEnded | UtteranceDropped
-
-
-class Middleware(Protocol):
-    """Stands between the session and the wire: the seam where faults are made.
-
-    Events pass the middleware in the order given; what it returns goes on, so it may drop, change, repeat, hold
-    back and invent.
-    """
-
-    def incoming(self, frame: bytes | str, now: float) -> Iterable[bytes | str]:
-        """A frame from the client."""
-        ...
-
-    def outgoing(self, event: Json, now: float) -> Iterable[Json]:
-        """An event for the client."""
-        ...
-
-    def get_timer(self) -> float | None:
-        """When `handle_timer` is to be called, if ever."""
-        ...
-
-    def handle_timer(self, now: float) -> Iterable[Json]:
-        """Events held back until now. They do not pass `outgoing` again."""
-        ...
 
 
 class ServerSession:
@@ -282,7 +221,7 @@ class ServerSession:
 
     def _append(self, encoded: str) -> None:
         try:
-            data = binascii.a2b_base64(encoded)
+            data = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError):
             raise RequestRefused("invalid_value", "Invalid 'audio': not valid base64.", "audio") from None
         if len(data) > MAX_APPEND_BYTES:
@@ -398,7 +337,11 @@ def _malformed(message: wire.MalformedMessage) -> RequestRefused:
         return RequestRefused("invalid_json", "The event could not be parsed as JSON.")
     if not message.type:
         return RequestRefused("invalid_event", "The event is missing a 'type' field.", "type")
-    return RequestRefused("invalid_type", f"Invalid '{message.type}' event: {message.reason}")
+    missing = re.search("missing required field `(.*?)`", message.reason)
+    if missing:
+        name = missing.group(1)
+        return RequestRefused("missing_required_parameter", f"Missing required parameter: '{name}'.", name)
+    return RequestRefused("invalid_type", f"Invalid '{message.type}' event: {message.reason}.")
 
 
 def _unknown(kind: str) -> RequestRefused:

