@@ -69,7 +69,7 @@ class TurnDetector:
         _check_range("silence_duration_ms", silence_duration_ms, 0, 60_000)
         _check_range("min_speech_ms", min_speech_ms, 0, 10_000)
         _check_range("prefix_padding_ms", prefix_padding_ms, 0, 60_000)
-        self._rate = rate
+        self.rate = rate
         self._detector = detector
         self._threshold = threshold
         self._low = max(threshold - _HYSTERESIS, 0.01)
@@ -239,11 +239,11 @@ class TurnDetector:
 
     def _inward(self, position: int) -> int:
         """Sample at 16 kHz that sounds like the stream's at *position*."""
-        return round(((position - self._start) / self._rate + self._resampler.delay) * SAMPLE_RATE)
+        return round(((position - self._start) / self.rate + self._resampler.delay) * SAMPLE_RATE)
 
     def _outward(self, sample: int) -> int:
         """Position in the stream of a sample at 16 kHz; never outside of what was taken."""
-        position = self._start + round((sample / SAMPLE_RATE - self._resampler.delay) * self._rate)
+        position = self._start + round((sample / SAMPLE_RATE - self._resampler.delay) * self.rate)
         return min(max(position, self._start), self.position)
 
 
