@@ -172,9 +172,7 @@ def test_the_wheel_lists_every_package() -> None:
     setuptools = pyproject()["tool"]["setuptools"]
     tops = NOT_SOURCE | {path.name for path in ROOT.iterdir() if path.name.startswith(".")}
     folders = [path.parent.relative_to(ROOT) for path in ROOT.rglob("__init__.py")]
-    found = {
-        ".".join(("openai_asr_python", *f.parts)) for f in folders if not f.parts or f.parts[0] not in tops
-    }
+    found = {".".join(("openai_asr_python", *f.parts)) for f in folders if not f.parts or f.parts[0] not in tops}
     assert set(setuptools["packages"]) == found
     for file in source_files():
         folder = ".".join(("openai_asr_python", *Path(file).parts[:-1]))

@@ -1,0 +1,189 @@
+"""The command line `openai-asr`: commands, options, exit codes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .display import Display
+from .failure import DONE, FAILED, INTERRUPTED, CommandError
+from .formats import FORMATS
+
+PROGRAM = "openai-asr"
+_ROOT = Path(__file__).resolve().parent.parent.parent
+
+app = typer.Typer(
+    name=PROGRAM,
+    help="Speech to text through a TEN graph, the OpenAI Realtime protocol and the extension openai_asr_python.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Log to stderr; twice: also what is heard.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")]
+
+
+def version() -> str:
+    """The package's version, from manifest.json: it is there in a clone, a TEN app and a wheel alike."""
+    manifest = json.loads((_ROOT / "manifest.json").read_text(encoding="utf-8"))
+    return str(manifest["version"])
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"{PROGRAM} {version()}")
+        raise typer.Exit(DONE)
+
+
+class _Common:
+    """-v and -q, which may stand before the command or behind it."""
+
+    verbose = 0
+    quiet = False
+
+    @classmethod
+    def take(cls, verbose: int, quiet: bool) -> None:
+        cls.verbose = max(cls.verbose, verbose)
+        cls.quiet = cls.quiet or quiet
+
+
+@app.callback()
+def _main(
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    _Common.verbose, _Common.quiet = verbose, quiet
+
+
+def _run(command: Callable[[], int], display: Display) -> None:
+    """Run *command* to an exit code, whatever happens in it."""
+    try:
+        code = command()
+    except CommandError as error:
+        display.error(str(error))
+        code = error.code
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has enough. Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = FAILED
+    raise typer.Exit(code)
+
+
+def _start_logging() -> None:
+    level = (logging.ERROR, logging.INFO, logging.DEBUG)[min(_Common.verbose, 2)]
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(name)s: %(message)s", stream=sys.stderr)
+    if not _Common.verbose:
+        # What an error means for the user is said by the command; the host's own lines are for -v.
+        logging.getLogger("ten").setLevel(logging.CRITICAL)
+
+
+@app.command("transcribe")
+def _transcribe(
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="WAV, FLAC, OGG or MP3; - is stdin.")],
+    format: Annotated[str, typer.Option(help=f"One of {', '.join(FORMATS)}.")] = "text",
+    url: Annotated[str | None, typer.Option(help="Base URL of a server, e.g. ws://127.0.0.1:8765/v1")] = None,
+    model: Annotated[str | None, typer.Option(help="Model to ask for.")] = None,
+    language: Annotated[str | None, typer.Option(help="Language spoken, e.g. en-US.")] = None,
+    graph: Annotated[
+        str | None, typer.Option(help="Graph to use: an app's folder or property.json, or a graph alone.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Which graph of --graph.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds to wait for the last words. [default: 60 + 2 x the recording]")
+    ] = None,
+    speed: Annotated[
+        float | None, typer.Option(help="Times real time. [default: as fast as nothing can be lost]")
+    ] = None,
+    local: Annotated[bool, typer.Option("--local", help="Use a local server even if there is a key.")] = False,
+    recognizer: Annotated[str, typer.Option(help="Recogniser of the local server.")] = "pocketsphinx",
+    partials: Annotated[
+        bool | None, typer.Option("--partials/--no-partials", help="Show on stderr what is heard meanwhile.")
+    ] = None,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Transcribe recordings; the words go to stdout, everything else to stderr."""
+    from .transcribe import Request, transcribe
+
+    _Common.take(verbose, quiet)
+    if format not in FORMATS:
+        raise typer.BadParameter(f"{format!r} is none of {', '.join(FORMATS)}.", param_hint="--format")
+    _start_logging()
+    display = Display(quiet=_Common.quiet, partials=partials)
+    request = Request(
+        files=tuple(files),
+        format=format,
+        url=url,
+        model=model,
+        language=language,
+        graph=graph,
+        graph_name=name,
+        timeout_s=timeout,
+        speed=speed,
+        local=local,
+        recognizer=recognizer,
+        debug=_Common.verbose > 1,
+    )
+    _run(lambda: transcribe(request, display), display)
+
+
+@app.command("serve")
+def _serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 is any free one.")] = 8765,
+    api_key: Annotated[str | None, typer.Option(help="Key that clients must send; without it any is taken.")] = None,
+    recognizer: Annotated[str, typer.Option(help="pocketsphinx (offline) or scripted (tests).")] = "pocketsphinx",
+    session_seconds: Annotated[float, typer.Option(help="Sessions end after this long.")] = 3600.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same ids.")] = 0,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Run a local Realtime server."""
+    from .serve import ServeRequest, serve
+
+    _Common.take(verbose, quiet)
+    _start_logging()
+    display = Display(quiet=_Common.quiet)
+    request = ServeRequest(host, port, api_key, recognizer, session_seconds, seed)
+    _run(lambda: serve(request, display), display)
+
+
+@app.command("run")
+def _run_graph(
+    graph: Annotated[str, typer.Argument(help="An app's folder or property.json, or a file with a graph alone.")],
+    name: Annotated[str | None, typer.Option(help="Which graph of the file.")] = None,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Run a graph on the embedded host until it ends."""
+    from .run import run
+
+    _Common.take(verbose, quiet)
+    _start_logging()
+    display = Display(quiet=_Common.quiet)
+    _run(lambda: run(graph, name, display), display)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line with *arguments* and return its exit code."""
+    try:
+        app(args=arguments, prog_name=PROGRAM)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return DONE

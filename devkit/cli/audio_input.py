@@ -1,0 +1,96 @@
+"""Audio files as the graph wants them: s16le blocks at the file's own rate, whatever the file holds."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+
+from .failure import CommandError, wrong_use
+
+MIN_RATE, MAX_RATE, MAX_CHANNELS = 8_000, 48_000, 8
+"What the extension takes (its properties sample_rate and channels)."
+
+READABLE = "WAV, FLAC, OGG and MP3 can be read; convert others with: ffmpeg -i IN -ar 16000 OUT.wav"
+
+
+@dataclass(frozen=True)
+class AudioInput:
+    """One recording, checked but not read yet. `name` is what the user called it, `-` for standard input."""
+
+    name: str
+    sample_rate: int
+    "Hz"
+    channels: int
+    frames: int
+    "Samples per channel."
+    content: bytes | None = None
+    "The whole file, when it came from standard input."
+
+    @property
+    def duration_ms(self) -> int:
+        """Length in milliseconds, at least 1."""
+        return max(1, round(1000 * self.frames / self.sample_rate))
+
+    def blocks(self, block_ms: int) -> Iterator[bytes]:
+        """Interleaved s16le of *block_ms* at a time, the last block shorter.
+
+        Raises CommandError where a damaged file breaks off.
+        """
+        read_ms = 0
+        with _open(self.name, self.content) as file, soundfile.SoundFile(file) as sound:
+            size = self.sample_rate * block_ms // 1000
+            while True:
+                try:
+                    samples = sound.read(size, dtype="float32", always_2d=True)
+                except (soundfile.LibsndfileError, RuntimeError) as error:
+                    raise CommandError(
+                        f"{self.name} is damaged {read_ms / 1000:.1f} s from its start: {error}"
+                    ) from None
+                if not len(samples):
+                    return
+                read_ms += 1000 * len(samples) // self.sample_rate
+                # Compressed files decode to values a little beyond full scale: clip, never wrap.
+                yield np.clip(np.rint(samples * 32768.0), -32768, 32767).astype("<i2").tobytes()
+
+
+def _open(name: str, content: bytes | None) -> BinaryIO:
+    return io.BytesIO(content) if content is not None else open(name, "rb")
+
+
+def open_audio(name: str) -> AudioInput:
+    """Check that *name* (`-` is standard input) is audio that can be transcribed.
+
+    Raises CommandError (wrong use) with one sentence for a file that is missing, empty, no audio, of no length, or
+    of a rate or number of channels that the extension does not take.
+    """
+    content = sys.stdin.buffer.read() if name == "-" else None
+    title = "standard input" if name == "-" else name
+    try:
+        if content == b"" or (content is None and Path(name).is_file() and not Path(name).stat().st_size):
+            raise wrong_use(f"{title} is empty: give a file with audio in it.")
+        with _open(name, content) as file, soundfile.SoundFile(file) as sound:
+            audio = AudioInput(name, sound.samplerate, sound.channels, sound.frames, content)
+    except FileNotFoundError:
+        raise wrong_use(f"{name}: there is no such file.") from None
+    except OSError as error:
+        raise wrong_use(f"{name} cannot be opened: {error.strerror or error}.") from None
+    # TypeError: the reader wants to be told the format of a file whose name ends in .raw.
+    except (soundfile.LibsndfileError, RuntimeError, TypeError):
+        raise wrong_use(f"{title} is not audio that can be read: {READABLE}") from None
+    if audio.frames <= 0:
+        raise wrong_use(f"{title} has no audio in it (zero seconds): give a longer recording.")
+    if not MIN_RATE <= audio.sample_rate <= MAX_RATE:
+        raise wrong_use(
+            f"{title} has {audio.sample_rate} samples a second, and {MIN_RATE} to {MAX_RATE} can be transcribed: "
+            "convert it with ffmpeg -i IN -ar 48000 OUT.wav"
+        )
+    if audio.channels > MAX_CHANNELS:
+        raise wrong_use(f"{title} has {audio.channels} channels, and up to {MAX_CHANNELS} can be transcribed.")
+    return audio

@@ -1,0 +1,104 @@
+"""Where the audio of a graph goes: read from the recogniser's own configuration, the way the extension reads it."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from ...config import OpenAIASRConfig
+from ...realtime.errors import ConfigurationError
+from ...realtime.models import rules_for
+from .failure import wrong_use
+from .graphs import TranscriptionGraph
+
+MAX_SPEED = 4.0
+"Times real time at which audio goes to a server that is not on this machine, unless --speed says otherwise."
+MAX_STREAMING_SPEED = 1.25
+"The same for models that send text while the speaker speaks: how fast they can listen is not documented."
+
+_PLACEHOLDER = re.compile(r"\$\{env:([^|}]+)(?:\|(.*))?\}", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A Realtime server and what is asked of it."""
+
+    url: str
+    "As it may be shown: no secrets."
+    model: str
+    on_this_machine: bool
+    finalize_timeout_set: bool
+    "Whether the node itself says how long a finalize may take."
+
+    @property
+    def speed(self) -> float | None:
+        """Default speed; None is as fast as audio settles."""
+        if self.on_this_machine:
+            return None
+        return MAX_STREAMING_SPEED if rules_for(self.model).streams_before_commit else MAX_SPEED
+
+
+def destination_of(graph: TranscriptionGraph, *, url_given: bool) -> Destination | None:
+    """Where the audio of *graph* will go; None when it has neither a key nor a server, and a local one can help.
+
+    Raises CommandError (wrong use) for a configuration that cannot work.
+    """
+    try:
+        config = _load(graph)
+    except ConfigurationError as error:
+        only_a_key = [problem.field.rpartition(".")[2] for problem in error.problems] == ["api_key"]
+        if only_a_key and error.given == "unset" and not url_given:
+            return None
+        raise wrong_use(f"the configuration cannot work: {error}.") from None
+    settings = config.connection
+    return Destination(
+        url=settings.display_url,
+        model=config.input_audio_transcription.model,
+        on_this_machine=is_on_this_machine(settings.base_url),
+        finalize_timeout_set="finalize_timeout_ms" in config.model_fields_set,
+    )
+
+
+def is_on_this_machine(url: str) -> bool:
+    """Whether the host of *url* is this machine's loopback."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def keep_off_proxies(host: str) -> None:
+    """Let connections to *host* in this process go around the proxy that the environment may name."""
+    for name in ("no_proxy", "NO_PROXY"):
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), host)))
+
+
+def _load(graph: TranscriptionGraph) -> OpenAIASRConfig:
+    shipped: dict[str, Any] = {"params": {"api_key": "${env:OPENAI_API_KEY|}"}}
+    merged = _merge(shipped, graph.node.get("property", {}))
+    return OpenAIASRConfig.load(_resolve(merged)).config
+
+
+def _merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in top.items():
+        below = merged.get(key)
+        if isinstance(below, dict) and isinstance(value, dict):
+            value = _merge(below, value)
+        merged[key] = value
+    return merged
+
+
+def _resolve(value: Any) -> Any:
+    """Replace the placeholders that TEN would replace; one without value and default is the runtime's to report."""
+    if isinstance(value, dict):
+        return {key: _resolve(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_resolve(inner) for inner in value]
+    found = _PLACEHOLDER.fullmatch(value) if isinstance(value, str) else None
+    return os.environ.get(found[1], found[2] or "") if found else value

@@ -1,0 +1,181 @@
+"""Runs one recording through a graph on the embedded host and follows it to its end."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from typing import Protocol
+
+from ..host.app import Host
+from .graphs import TranscriptionGraph
+from .job import FinalizeSent, Job, Received, Sent, SourceFailed
+from .nodes import SINK_ADDON, SOURCE_ADDON, FileSource, TranscriptSink
+from .transcript import Transcript, vendor_code
+
+NEVER_REACHED_S = 10.0
+"Time for a server that was never reached, from the first error on."
+LOST_S = 30.0
+"Time for a server that was reached and went away."
+ANSWER_GRACE_S = 5.0
+"The extension answers a finalize by its own deadline, which is --timeout; this much later nobody will."
+_POLL_S = 0.2
+
+REFUSALS = frozenset(
+    "400 401 403 404 405 3000 4000 1008 invalid_api_key invalid_model missing_model insufficient_quota".split()
+)
+"Vendor codes that mean the server does not want us: trying again does not help."
+
+
+class Watcher(Protocol):
+    """Whoever shows how it is going."""
+
+    def update(self, transcript: Transcript) -> None:
+        """Something new is in *transcript*."""
+
+    def error(self, message: str) -> None:
+        """The extension reported an error and goes on."""
+
+
+class Follower:
+    """Takes a job's happenings until it is over, or until nobody can be expected to finish it."""
+
+    def __init__(self, job: Job, transcript: Transcript, timeout_s: float, watcher: Watcher) -> None:
+        self._job = job
+        self._transcript = transcript
+        self._timeout_s = timeout_s
+        self._watcher = watcher
+        self._asked_at: float | None = None
+        self._heard_at = time.monotonic()
+        self._offline_since: float | None = None
+        self._last_error = ""
+
+    def follow(self, graph_ended: threading.Event) -> str | None:
+        """Return None once the finalize is answered, else why it will not be, as a sentence."""
+        while True:
+            over = graph_ended.is_set()
+            problem = self.drain(_POLL_S)
+            if self._transcript.finalized or problem is not None:
+                return problem
+            if over:
+                return "the graph ended before the audio was transcribed"
+            problem = self._overdue(time.monotonic())
+            if problem is not None:
+                return problem
+
+    def drain(self, wait_s: float = 0.0) -> str | None:
+        """Take what has happened, waiting up to *wait_s* for the first; return what makes going on useless."""
+        with contextlib.suppress(queue.Empty):
+            happening = self._job.happenings.get(timeout=wait_s) if wait_s else self._job.happenings.get_nowait()
+            while True:
+                if isinstance(happening, SourceFailed):
+                    return happening.message
+                problem = self._take(happening)
+                if problem is not None:
+                    return problem
+                happening = self._job.happenings.get_nowait()
+        self._watcher.update(self._transcript)
+        return None
+
+    def _take(self, happening: Sent | FinalizeSent | Received) -> str | None:
+        now = time.monotonic()
+        if isinstance(happening, FinalizeSent):
+            self._asked_at = now
+        elif isinstance(happening, Received):
+            self._heard_at = now
+            self._transcript.take(happening)
+            if happening.name == "error":
+                return self._take_error(happening, now)
+            self._note_connection(happening, now)
+        return None
+
+    def _take_error(self, happening: Received, now: float) -> str | None:
+        error = happening.payload
+        self._last_error = str(error.get("message", ""))
+        if self._transcript.fatal_error is not None:
+            return self._last_error
+        if not self._transcript.connected:
+            if vendor_code(error) in REFUSALS:
+                return f"the server refuses the session: {_vendor_message(error) or self._last_error}"
+            self._offline_since = self._offline_since or now
+        self._watcher.error(self._last_error)
+        return None
+
+    def _note_connection(self, happening: Received, now: float) -> None:
+        if happening.name == "connection_status_changed":
+            connected = happening.payload.get("current") == "connected"
+            self._offline_since = None if connected else self._offline_since or now
+        elif "connect_delay" in happening.payload.get("metrics", {}):
+            self._offline_since = None
+
+    def _overdue(self, now: float) -> str | None:
+        patience_s = LOST_S if self._transcript.connected else NEVER_REACHED_S
+        if self._offline_since is not None and self._last_error and now - self._offline_since > patience_s:
+            return f"the server cannot be reached: {self._last_error}"
+        if self._asked_at is not None:
+            if now - max(self._asked_at, self._heard_at) > self._timeout_s + ANSWER_GRACE_S:
+                return f"no answer for {self._timeout_s:g} s after the last audio: give it more with --timeout"
+        elif now - self._heard_at > self._timeout_s:
+            return f"no word from the recogniser for {self._timeout_s:g} s: give it more with --timeout"
+        return None
+
+
+def _vendor_message(error: dict[str, object]) -> str:
+    info = error.get("vendor_info")
+    return str(info.get("message", "")) if isinstance(info, dict) else ""
+
+
+def run_job(graph: TranscriptionGraph, job: Job, *, timeout_s: float, watcher: Watcher) -> tuple[Transcript, bool]:
+    """Send *job*'s recording through *graph*; return what came out, and whether the user interrupted it.
+
+    `Transcript.problem` says what went wrong, if anything did.
+    """
+    transcript = Transcript(job.audio.name, job.audio.duration_ms)
+    follower = Follower(job, transcript, timeout_s, watcher)
+    host = Host(
+        graph.app_property(),
+        addons={
+            SOURCE_ADDON: functools.partial(FileSource.of_job, job),
+            SINK_ADDON: functools.partial(TranscriptSink.of_job, job),
+        },
+    )
+    interrupted = False
+    with _running(host) as (ended, errors):
+        try:
+            transcript.problem = follower.follow(ended)
+        except KeyboardInterrupt:
+            interrupted = True
+    follower.drain()
+    if errors:
+        transcript.problem = f"the graph failed: {errors[0]}"
+    elif not interrupted and transcript.problem is None:
+        transcript.problem = transcript.shortfall()
+    if interrupted:
+        transcript.keep_partial()
+    return transcript, interrupted
+
+
+@contextlib.contextmanager
+def _running(host: Host) -> Iterator[tuple[threading.Event, list[Exception]]]:
+    """*host* running in a thread: the event of its end, and a list that holds then what went wrong."""
+    ended = threading.Event()
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            host.run().raise_for_error()
+        except Exception as error:
+            errors.append(error)
+        finally:
+            ended.set()
+
+    thread = threading.Thread(target=run, name="openai-asr-graph", daemon=True)
+    thread.start()
+    try:
+        yield ended, errors
+    finally:
+        host.stop()
+        thread.join()

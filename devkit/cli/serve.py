@@ -1,0 +1,71 @@
+"""`openai-asr serve`: the local Realtime server until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from dataclasses import dataclass
+
+from ..server.app import LocalServer
+from ..server.recognizers import RecognizerUnavailable
+from .destination import is_on_this_machine
+from .display import Display
+from .failure import DONE, CommandError, wrong_use
+
+
+@dataclass(frozen=True)
+class ServeRequest:
+    """The command line of `serve`."""
+
+    host: str = "127.0.0.1"
+    port: int = 8765
+    api_key: str | None = None
+    recognizer: str = "pocketsphinx"
+    session_seconds: float = 3600.0
+    seed: int = 0
+
+
+def serve(request: ServeRequest, display: Display) -> int:
+    """Serve until SIGTERM (exit code 0) or Ctrl-C (KeyboardInterrupt). Raises CommandError when it cannot start."""
+    try:
+        server = LocalServer(
+            request.host,
+            request.port,
+            api_key=request.api_key or None,
+            recognizer=request.recognizer,
+            session_seconds=request.session_seconds,
+            seed=request.seed,
+        )
+    except ValueError as error:
+        raise wrong_use(f"{error}.") from None
+    asyncio.run(_serve(server, request, display))
+    return DONE
+
+
+async def _serve(server: LocalServer, request: ServeRequest, display: Display) -> None:
+    try:
+        await server.start()
+    except RecognizerUnavailable as error:
+        raise CommandError(f"{error}.") from None
+    except OSError as error:
+        raise CommandError(
+            f"cannot listen on {request.host} port {request.port} ({error.strerror or error}): "
+            "choose another with --port, 0 for any free one."
+        ) from None
+    try:
+        print(f"{server.url} ({request.recognizer})", flush=True)
+        display.notice(f"Point a client at it with base_url {server.url}; Ctrl-C ends it.")
+        if not request.api_key and not is_on_this_machine(f"ws://{request.host or '0.0.0.0'}"):
+            display.notice("It takes any key and can be reached from other machines: --api-key asks for one.")
+        await _until_terminated()
+    finally:
+        await server.stop()
+
+
+async def _until_terminated() -> None:
+    terminated = asyncio.Event()
+    # Windows has no signal handlers on its loops; there the process just ends.
+    with contextlib.suppress(NotImplementedError):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
+    await terminated.wait()

@@ -1,0 +1,161 @@
+"""`openai-asr transcribe`: recordings through a graph, transcripts to standard output."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..server.app import run_in_thread
+from ..server.recognizers import RecognizerUnavailable
+from .audio_input import AudioInput, open_audio
+from .destination import Destination, destination_of, keep_off_proxies
+from .display import Display
+from .failure import DONE, FAILED, INTERRUPTED, CommandError, wrong_use
+from .formats import FORMATS, ONE_FILE_ONLY
+from .graphs import TranscriptionGraph, choose_graph, graph_of, own_graph, read_app, with_ends
+from .job import Job
+from .pacing import Pacer
+from .runner import run_job
+
+LOCAL_MODEL = "gpt-transcribe"
+"Model asked of the local server: one that transcribes after each turn, so audio need not go at the speed of speech."
+
+TIMEOUT_BASE_S = 60.0
+TIMEOUT_PER_SECOND = 2.0
+"Default of --timeout: TIMEOUT_BASE_S and this for each second of the recording."
+
+# One frame every 20 ms is what calls send. Flat out, larger frames cost less and nobody hears the difference.
+_CALL_BLOCK_MS, _FLAT_OUT_BLOCK_MS = 20, 100
+_CALL_SPEED = 2.0
+
+_WHAT_LOCAL_IS = {
+    "pocketsphinx": "pocketsphinx, an offline recogniser to try the whole path with: it gets clear English mostly "
+    "right and everything else wrong",
+    "scripted": "scripted, which makes words up for tests",
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """The command line of `transcribe`, checked for sense by `transcribe`."""
+
+    files: tuple[str, ...]
+    format: str = "text"
+    url: str | None = None
+    model: str | None = None
+    language: str | None = None
+    graph: str | None = None
+    graph_name: str | None = None
+    timeout_s: float | None = None
+    speed: float | None = None
+    local: bool = False
+    recognizer: str = "pocketsphinx"
+    debug: bool = False
+    "Let the extension log what it hears."
+
+
+def transcribe(request: Request, display: Display) -> int:
+    """Do it; returns the exit code. Raises CommandError where nothing came out."""
+    _check(request)
+    inputs = [open_audio(name) for name in request.files]
+    graph = _graph(request)
+    with _destination(request, graph, display) as destination:
+        code = DONE
+        for audio in inputs:
+            one = _transcribe_one(request, graph, audio, destination, display)
+            if one == INTERRUPTED:
+                return INTERRUPTED
+            code = max(code, one)
+        return code
+
+
+def _check(request: Request) -> None:
+    if request.speed is not None and request.speed <= 0:
+        raise wrong_use(f"--speed {request.speed:g}: it must be above 0, for example 2 for twice the speed of speech.")
+    if request.timeout_s is not None and request.timeout_s <= 0:
+        raise wrong_use(f"--timeout {request.timeout_s:g}: it must be a number of seconds above 0.")
+    if request.format in ONE_FILE_ONLY and len(request.files) > 1:
+        raise wrong_use(f"--format {request.format} holds one recording: give one FILE at a time, or use json.")
+    if request.files.count("-") > 1:
+        raise wrong_use("'-' can be given once: there is one standard input.")
+    if request.local and request.url is not None:
+        raise wrong_use("--local starts a server and --url names one: leave one of them out.")
+
+
+def _graph(request: Request) -> TranscriptionGraph:
+    if request.graph is None:
+        graph = own_graph()
+    else:
+        graph = with_ends(graph_of(choose_graph(read_app(request.graph), request.graph_name)))
+    if request.url is not None:
+        graph.set_param("base_url", request.url)
+    if request.model is not None:
+        graph.set_param("input_audio_transcription.model", request.model)
+    if request.language is not None:
+        graph.set_param("input_audio_transcription.language", request.language)
+    if request.debug and graph.is_ours:
+        graph.set_param("log_level", "debug")
+    return graph
+
+
+@contextlib.contextmanager
+def _destination(request: Request, graph: TranscriptionGraph, display: Display) -> Iterator[Destination | None]:
+    """Where the audio will go, said before any goes; with a local server beside it where one is needed."""
+    if not graph.is_ours:
+        display.notice(f"Sending the audio to the addon {graph.node['addon']} of {request.graph}.")
+        yield None
+        return
+    destination = None if request.local else destination_of(graph, url_given=request.url is not None)
+    if destination is not None:
+        if destination.on_this_machine:
+            display.notice(f"Using the server at {destination.url} on this machine (model {destination.model}).")
+        else:
+            display.notice(f"Sending the audio to {destination.url} (model {destination.model}).")
+        yield destination
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(run_in_thread(recognizer=request.recognizer))
+        except (RecognizerUnavailable, ValueError, OSError) as error:
+            raise CommandError(f"the local server cannot start: {error}.") from None
+        keep_off_proxies(server.host)
+        why = "" if request.local else "No OPENAI_API_KEY and no --url, so a local server does it: "
+        recogniser = _WHAT_LOCAL_IS.get(request.recognizer, request.recognizer)
+        display.notice(f"{why}{server.url} with {recogniser}. Nothing leaves this machine.")
+        graph.set_param("base_url", server.url)
+        graph.set_param("api_key", "local")
+        if request.model is None and request.graph is None:
+            graph.set_param("input_audio_transcription.model", LOCAL_MODEL)
+        yield destination_of(graph, url_given=True)
+
+
+def _transcribe_one(
+    request: Request,
+    graph: TranscriptionGraph,
+    audio: AudioInput,
+    destination: Destination | None,
+    display: Display,
+) -> int:
+    timeout_s = request.timeout_s
+    if timeout_s is None:
+        timeout_s = TIMEOUT_BASE_S + TIMEOUT_PER_SECOND * audio.duration_ms / 1000
+    if destination is not None and not destination.finalize_timeout_set:
+        graph.set_param("finalize_timeout_ms", round(timeout_s * 1000))
+    speed = request.speed
+    if speed is None and destination is not None:
+        speed = destination.speed
+    block_ms = _CALL_BLOCK_MS if speed is not None and speed <= _CALL_SPEED else _FLAT_OUT_BLOCK_MS
+    job = Job(audio, Pacer(speed), block_ms)
+    with display.recording(audio.name, audio.duration_ms):
+        transcript, interrupted = run_job(graph, job, timeout_s=timeout_s, watcher=display)
+    if transcript.finals or not (transcript.problem or interrupted):
+        sys.stdout.write(FORMATS[request.format](transcript))
+        sys.stdout.flush()
+    if interrupted:
+        return INTERRUPTED
+    if transcript.problem is not None:
+        display.error(f"{audio.name}: {transcript.problem.rstrip('.')}.")
+        return FAILED
+    return DONE

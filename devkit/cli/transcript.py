@@ -1,0 +1,151 @@
+"""What came out of a graph for one recording, put together from the messages the sink received."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .job import Received
+from .nodes import vendor_metrics
+
+FATAL = -1000
+TIMED_OUT = "finalize_timeout"
+"Vendor code of the error that says a finalize was answered before all its text had come."
+SHORTFALL_MS = 100
+"Audio the recogniser may fall short of what was sent: less than the last frames of a conversion."
+_UNSPACED = ("zh", "ja", "th", "lo", "km", "my", "yue")
+"Languages written without spaces between sentences."
+
+
+def vendor_code(error: dict[str, Any]) -> str:
+    """The code in an error's `vendor_info`, empty when it has none."""
+    info = error.get("vendor_info")
+    return str(info.get("code", "")) if isinstance(info, dict) else ""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One final result. Times are milliseconds of the recording."""
+
+    id: str
+    start_ms: int
+    duration_ms: int
+    text: str
+    language: str
+    words: tuple[dict[str, Any], ...] = ()
+    asr_info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def end_ms(self) -> int:
+        """Where it ends."""
+        return self.start_ms + self.duration_ms
+
+
+@dataclass
+class Transcript:
+    """Everything known about one recording so far; `take` adds to it."""
+
+    file: str
+    duration_ms: int
+    finals: list[Segment] = field(default_factory=list)
+    partial: Segment | None = None
+    "Newest partial of a turn without a final."
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    vendor_metrics: dict[str, Any] = field(default_factory=dict)
+    finalized: bool = False
+    problem: str | None = None
+    "Why it is not all there, as a sentence; None if it is."
+
+    def take(self, message: Received) -> None:
+        """Add what *message* says."""
+        payload = message.payload
+        if message.name == "asr_result":
+            self._take_result(payload)
+        elif message.name == "metrics":
+            self.vendor_metrics.update(vendor_metrics(payload))
+            metrics = payload.get("metrics", {})
+            self.metrics.update({key: value for key, value in metrics.items() if key != "vendor_metrics"})
+        elif message.name == "error":
+            self.errors.append(payload)
+        elif message.name == "asr_finalize_end":
+            self.finalized = True
+
+    def _take_result(self, payload: dict[str, Any]) -> None:
+        text = payload.get("text", "").strip()
+        segment = Segment(
+            id=payload.get("id", ""),
+            start_ms=payload["start_ms"],
+            duration_ms=payload["duration_ms"],
+            text=text,
+            language=payload.get("language", "und"),
+            words=tuple(payload.get("words", ())),
+            asr_info=payload.get("metadata", {}).get("asr_info", {}),
+        )
+        if not payload.get("final"):
+            self.partial = segment
+            return
+        self.partial = None
+        if text:
+            self.finals.append(segment)
+
+    def keep_partial(self) -> None:
+        """Count what was heard of a sentence nobody will finish, marked `partial`."""
+        if self.partial is not None and self.partial.text:
+            marked = replace(self.partial, asr_info={**self.partial.asr_info, "partial": True})
+            self.finals.append(marked)
+        self.partial = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether the recogniser was reached at least once."""
+        return "connect_delay" in self.metrics or bool(self.finals) or self.partial is not None
+
+    @property
+    def settled_ms(self) -> int:
+        """Audio that is done with, for a progress bar."""
+        if {"accepted_ms", "unsettled_ms"} <= self.vendor_metrics.keys():
+            return int(self.vendor_metrics["accepted_ms"] - self.vendor_metrics["unsettled_ms"])
+        return max((segment.end_ms for segment in self.finals), default=0)
+
+    @property
+    def segments(self) -> list[Segment]:
+        """The finals in the order of the recording, also those that came late."""
+        return sorted(self.finals, key=lambda segment: segment.start_ms)
+
+    @property
+    def language(self) -> str:
+        """The language most of the speech is in; `und` if that is unknown."""
+        spoken: Counter[str] = Counter()
+        for segment in self.finals:
+            spoken[segment.language] += segment.duration_ms
+        return spoken.most_common(1)[0][0] if spoken else "und"
+
+    @property
+    def text(self) -> str:
+        """All segments as running text."""
+        space = "" if self.language.partition("-")[0] in _UNSPACED else " "
+        return space.join(segment.text for segment in self.segments)
+
+    @property
+    def fatal_error(self) -> dict[str, Any] | None:
+        """The error after which the extension does nothing any more."""
+        return next((error for error in self.errors if error.get("code") == FATAL), None)
+
+    def shortfall(self) -> str | None:
+        """After a run that was answered: why the transcript is not complete, or None when it is.
+
+        An extension that swallows frames may still answer its finalize, so silence needs evidence: audio that was
+        sent, or audio the extension says it kept back because it was silent.
+        """
+        numbers = self.vendor_metrics
+        if numbers.get("lost_ms"):
+            return f"{numbers['lost_ms'] / 1000:.1f} s of the audio could not be transcribed"
+        if any(vendor_code(error) == TIMED_OUT for error in self.errors):
+            return "the recogniser did not finish in time: give it more with --timeout"
+        if "accepted_ms" in numbers and numbers["accepted_ms"] + SHORTFALL_MS < self.duration_ms:
+            return f"only {numbers['accepted_ms'] / 1000:.1f} s of the audio reached the recogniser"
+        if not self.finals and not self.metrics.get("actual_send") and not numbers.get("gated_ms"):
+            return "no audio reached the recogniser: an extension of the graph swallows the frames"
+        return None
