@@ -11,7 +11,7 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from .recognizers import RecognitionRequest, Recognizer
+from .recognizers import RecognitionFailed, RecognitionRequest, Recognizer
 from .server_session import ServerSession
 from .vad import RATE
 from .work import UtteranceAudio, UtteranceDropped, UtteranceEnded, UtteranceStarted, Work
@@ -176,8 +176,9 @@ class Connection:
         except Exception as error:
             # Its text may quote what was said: the type is all that goes into the log.
             self._log.warning("recognition of an item failed: %s", type(error).__name__)
+            details = error.error if isinstance(error, RecognitionFailed) else None
             async with self._turn:
-                self._session.failed(utterance.item_id, self._clock())
+                self._session.failed(utterance.item_id, self._clock(), details)
         finally:
             del self._utterances[utterance.item_id]
             self._caught_up(sum(map(len, utterance.audio)))

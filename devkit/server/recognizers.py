@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from ...realtime.messages import ErrorDetails
+
 
 class Word(NamedTuple):
     """One recognised word. Times are milliseconds from the beginning of the utterance's audio."""
@@ -73,6 +75,14 @@ class Recognizer(Protocol):
     def session(self, request: RecognitionRequest) -> RecognitionSession:
         """Begin an utterance."""
         ...
+
+
+class RecognitionFailed(RuntimeError):
+    """There will be no text for this utterance, and the client is to be told *error*."""
+
+    def __init__(self, error: ErrorDetails) -> None:
+        super().__init__(str(error.message))
+        self.error = error
 
 
 class RecognizerUnavailable(RuntimeError):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from .recognizers import Recognition, RecognitionRequest, Word
+from ...realtime.messages import ErrorDetails
+from .recognizers import Recognition, RecognitionFailed, RecognitionRequest, Word
 from .tones import GUARD_MS, LENGTHS_MS, Block, decode
 from .vad import RATE
 
@@ -15,12 +18,24 @@ _SETTLED_MS = 2 * GUARD_MS
 _LONGEST_MS = 2 * max(LENGTHS_MS)
 
 
-class ScriptedRecognizer:
-    """Takes its texts in the order in which utterances begin; once they are used up, reads tones."""
+@dataclass(frozen=True)
+class Line:
+    """What one utterance is said to say."""
 
-    def __init__(self, texts: Iterable[str] = (), *, word_ms: int = 300) -> None:
-        """*texts*: one for each utterance. *word_ms*: audio it takes to say a word of them."""
-        self._texts = list(texts)
+    text: str = ""
+    language: str | None = "en"
+    delay_s: float = 0.0
+    "How long the recogniser thinks after the last of the audio."
+    error: ErrorDetails | None = None
+    "The utterance fails with this instead."
+
+
+class ScriptedRecognizer:
+    """Takes its lines in the order in which utterances begin; once they are used up, reads tones."""
+
+    def __init__(self, lines: Iterable[str | Line] = (), *, word_ms: int = 300) -> None:
+        """*lines*: one for each utterance. *word_ms*: audio it takes to say a word of them."""
+        self._lines = [Line(line) if isinstance(line, str) else line for line in lines]
         self._word_ms = word_ms
 
     async def start(self) -> None:
@@ -31,44 +46,49 @@ class ScriptedRecognizer:
 
     def session(self, request: RecognitionRequest) -> ToldSession | ToneSession:
         """Begin an utterance."""
-        if self._texts:
-            return ToldSession(self._texts.pop(0), self._word_ms)
-        return ToneSession()
+        if self._lines:
+            return ToldSession(self._lines.pop(0), self._word_ms, request.partials)
+        return ToneSession(request.partials)
 
 
 class ToldSession:
-    """Says a text, one word for each stretch of audio."""
+    """Says a line, one word for each stretch of audio."""
 
-    def __init__(self, text: str, word_ms: int) -> None:
-        self._words = text.split()
-        self._text = text
-        self._word_bytes = word_ms * _BYTES_PER_MS
+    def __init__(self, line: Line, word_ms: int, partials: bool) -> None:
+        self._line = line
+        self._partials = partials
+        self._words = line.text.split()
         self._word_ms = word_ms
-        self._heard = 0
+        self._heard_ms = 0.0
 
     async def accept(self, pcm: bytes) -> str | None:
-        """See `RecognitionSession`. The last word comes with `finish`."""
+        """See `RecognitionSession`."""
         before = self._said()
-        self._heard += len(pcm)
+        self._heard_ms += len(pcm) / _BYTES_PER_MS
         after = self._said()
-        return " ".join(self._words[:after]) if after > before else None
+        return " ".join(self._words[:after]) if self._partials and after > before else None
 
     async def finish(self) -> Recognition:
-        """See `RecognitionSession`."""
+        """See `RecognitionSession`. Raises RecognitionFailed if the line says so."""
+        line = self._line
+        await asyncio.sleep(line.delay_s)
+        if line.error is not None:
+            raise RecognitionFailed(line.error)
         words = tuple(Word(word, index * self._word_ms, self._word_ms) for index, word in enumerate(self._words))
-        return Recognition(self._text, words, confidence=1.0, language="en" if self._text else None)
+        return Recognition(line.text, words, confidence=1.0, language=line.language)
 
     async def abandon(self) -> None:
         """See `RecognitionSession`."""
 
     def _said(self) -> int:
-        return min(self._heard // self._word_bytes, max(0, len(self._words) - 1))
+        return min(int(self._heard_ms // self._word_ms), len(self._words))
 
 
 class ToneSession:
     """Reads labels: `b17 b18`. A label counts once its block has ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, partials: bool) -> None:
+        self._partials = partials
         self._audio = bytearray()
         self._begin_ms = 0.0
         self._words: list[Word] = []
@@ -85,7 +105,7 @@ class ToneSession:
             self._forget(done[-1].start_ms + done[-1].duration_ms - GUARD_MS)
         elif not blocks and length_ms > _LONGEST_MS:
             self._forget(length_ms - _LONGEST_MS)
-        return self._text() if len(self._words) > before else None
+        return self._text() if self._partials and len(self._words) > before else None
 
     async def finish(self) -> Recognition:
         """See `RecognitionSession`."""
