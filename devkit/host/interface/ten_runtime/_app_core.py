@@ -186,6 +186,8 @@ class AppCore:
                     raise HostError(f"no graph {wanted!r} runs in this app")
                 target.stop()
             elif cmd.name == START_GRAPH:
+                if self._closing:
+                    raise HostError("the app is closing: no graph starts any more")
                 result.props["graph_id"] = self._start_by_cmd(cmd.props).graph_id
             else:
                 raise HostError(f"the app of the embedded host has no command {cmd.name!r}")
@@ -205,18 +207,23 @@ class AppCore:
         return self.start_predefined(entry)
 
     def _stop_all(self) -> None:
-        graphs = list(self._graphs.values())
-        for graph in graphs:
+        """Stop the graphs; commands that extensions send the app meanwhile are still answered."""
+        for graph in list(self._graphs.values()):
             graph.stop()
         deadline = time.monotonic() + self._stop_timeout_s
-        for graph in graphs:
-            if not graph.closed.wait(max(0.0, deadline - time.monotonic())):
-                stuck = ", ".join(graph.abandon())
-                problem = HostError(f"did not stop within {self._stop_timeout_s:g} s and was cancelled: {stuck}")
-                self.fail(stuck, "stop", problem)
-                graph.closed.wait(1.0)
-            graph.release()
-            del self._graphs[graph.graph_id]
+        while self._graphs:
+            try:
+                job = self._mail.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                break
+            if job is not None:
+                job()
+        for graph in list(self._graphs.values()):
+            stuck = ", ".join(graph.abandon())
+            problem = HostError(f"did not stop within {self._stop_timeout_s:g} s and was cancelled")
+            self.fail(stuck, "stop", problem)
+            graph.closed.wait(1.0)
+            self._forget(graph)
 
 
 def timeout_error() -> TenError:

@@ -80,6 +80,7 @@ class Graph:
             node.start()
         if not self._nodes:
             self.closed.set()
+            self.app.graph_closed(self)
 
     def _thread_for(self, instance: Instance) -> LoopThread:
         if instance.on_shared_loop:

@@ -114,15 +114,13 @@ class Node:
 
     async def _live(self) -> None:
         try:
-            configured = await self._hook("configure") and self._assemble_properties()
-            if configured and not self._stop.is_set():
-                configured = await self._hook("init")
+            ready = await self._hook("configure") and self._assemble_properties()
+            if ready and not self._stop.is_set() and await self._hook("init"):
                 self._open_gate()
-            if configured and not self._stop.is_set():
-                if self._actor.overlapping:
-                    self._spawn(self._hook("start"))
-                else:
-                    await self._hook("start")
+                # What waited starts before on_start does: TEN does not promise the opposite, so nobody may count on it.
+                await asyncio.sleep(0)
+                if not self._stop.is_set():
+                    await self._start()
             await self._stop.wait()
             if self.properties_known:
                 await self._hook("stop")
@@ -134,13 +132,19 @@ class Node:
         finally:
             self._close()
 
+    async def _start(self) -> None:
+        if self._actor.overlapping:
+            self._spawn(self._hook("start"))
+        else:
+            await self._hook("start")
+
     async def _hook(self, name: str) -> bool:
         """Run one stage; False when it failed, which ends the whole app."""
         self.phase = name
         try:
             await self._actor.hook(name)
         except asyncio.CancelledError as error:
-            if self._abandoned:
+            if self._abandoned or self.closed:
                 raise
             self._fail(f"on_{name}", error)
             return False
