@@ -22,9 +22,9 @@ _FORGET = SAMPLE_RATE * 160 // 1000
 # The model goes on hearing speech for up to 128 ms; the silence may be that much longer than it says.
 _HANGOVER = SAMPLE_RATE * 128 // 1000
 _HISTORY = SAMPLE_RATE * 2
-# The model need not be asked about windows in which no 4 ms block reaches this (-66 dBFS), once it has heard
+# The model need not be asked about windows in which no 4 ms block reaches this (-60 dBFS), once it has heard
 # as many in a row as bring it to rest.
-_SILENT_DB = 24.0
+_SILENT_DB = 30.0
 _SILENT_WINDOWS = 10
 
 
@@ -78,8 +78,12 @@ class TurnDetector:
         self._padding = rate * prefix_padding_ms // 1000
         self._start = position
         self._resampler = Resampler(rate, SAMPLE_RATE)
-        self._edges = EdgeFinder(self._silence + _HANGOVER + _HISTORY)
+        longest = max(self._silence, SAMPLE_RATE * min_speech_ms // 1000)
+        self._edges = EdgeFinder(longest + _HANGOVER + _HISTORY)
         self._taken = 0
+        # End of the last turn, or the last cut: no turn begins before it. The filter's delay makes
+        # `_barrier` vague.
+        self._not_before = position
         # All below are samples at 16 kHz, counted from the first one taken.
         self._recent: npt.NDArray[np.int16] = np.zeros(0, dtype=np.int16)
         self._newest = 0
@@ -116,28 +120,33 @@ class TurnDetector:
 
         An open turn ends at the end of its speech, at the latest at the cut. Speech not yet confirmed is
         reported as started and ended. What follows the cut begins anew: if speech goes on, a new turn
-        starts. Audio behind the cut that was already taken (at most 2 s of it) is judged again, so the list
-        may also hold that start. A turn that began behind the cut stays as it is.
+        starts. Audio after the cut that was already taken (at most 2 s of it) is judged again, so the list
+        may also hold that start. A turn that began after the cut stays as it is.
         """
+        position = min(max(position, self._not_before), self.position)
         cut = min(max(self._inward(position), self._barrier), self._newest)
-        behind_cut = self._onset >= cut if self._open else self._heard is not None and self._heard >= cut
-        if behind_cut:
-            self._barrier = cut
+        if self._open:
+            after_cut = self._onset_position >= position
+        else:
+            after_cut = self._heard is not None and self._heard >= cut
+        if not after_cut:
+            self._hear_rest(cut)
+        events: list[TurnEvent] = []
+        cuts_speech = self._heard is not None and not after_cut
+        if cuts_speech and not self._open:
+            events.append(self._begin_turn(position))
+        if cuts_speech:
+            events.append(self._end_turn(self._speech_end(cut), position))
+        self._barrier, self._not_before = cut, position
+        if not cuts_speech:
             return []
-        self._hear_rest(cut)
-        if self._heard is None:
-            self._barrier = cut
-            return []
-        events: list[TurnEvent] = [] if self._open else [self._begin_turn()]
-        events.append(self._end_turn(self._speech_end(cut)))
-        self._barrier = cut
         self._judged = max(cut, self._newest - len(self._recent))
         self._edges.restart(self._judged)
         return events + self._judge()
 
     def reset(self) -> None:
         """Forget all that was heard, an open turn too (without an event). Positions go on counting."""
-        self._start = self.position
+        self._start = self._not_before = self.position
         self._taken = self._newest = self._judged = self._barrier = self._silent_windows = 0
         self._recent = self._recent[:0]
         self._resampler.clear()
@@ -147,13 +156,13 @@ class TurnDetector:
 
     def _forget_speech(self) -> None:
         self._open = False
-        # Start of the first window with speech in it, and how many there were; where speech stopped, if it
-        # did.
+        # Start of the first window with speech, how many such windows, and where speech stopped, if it did.
         self._heard: int | None = None
         self._speech_windows = 0
         self._quiet_since: int | None = None
         self._peak = 0.0
         self._onset = 0
+        self._onset_position = 0
 
     def _judge(self) -> list[TurnEvent]:
         """Put every whole window that was not yet judged to the model."""
@@ -168,7 +177,7 @@ class TurnDetector:
             begin, self._judged = self._judged, self._judged + size
             self._note(probability, level, begin)
             if not self._open and self._speech_windows >= self._needed:
-                events.append(self._begin_turn())
+                events.append(self._begin_turn(self.position))
             if self._quiet_since is not None:
                 events += self._after_speech(self._quiet_since)
         return events
@@ -194,7 +203,7 @@ class TurnDetector:
         if self._judged - quiet_since < max(self._silence - _HANGOVER, 2 * self._detector.window):
             return []
         end = self._speech_end(self._judged)
-        return [self._end_turn(end)] if self._judged - end >= self._silence else []
+        return [self._end_turn(end, self.position)] if self._judged - end >= self._silence else []
 
     def _hear_rest(self, cut: int) -> None:
         """Listen to what lies between the last whole window and *cut*."""
@@ -213,23 +222,22 @@ class TurnDetector:
         if whole > self._judged:
             self._peak = max(self._peak, self._edges.add(self._audio(self._judged, whole)))
 
-    def _begin_turn(self) -> TurnStarted:
+    def _begin_turn(self, latest: int) -> TurnStarted:
         assert self._heard is not None
         self._open = True
         until = self._heard + 2 * self._detector.window
         self._onset = self._edges.onset(self._heard, until, self._peak, self._barrier)
-        position = self._outward(self._onset)
-        self._onset_position = position
-        return TurnStarted(position, max(position - self._padding, self._outward(self._barrier)))
+        self._onset_position = max(min(self._outward(self._onset), latest - 1), self._not_before)
+        return TurnStarted(self._onset_position, max(self._onset_position - self._padding, self._not_before))
 
     def _speech_end(self, latest: int) -> int:
         """Where the speech of the turn ended, as far as is known at *latest*."""
         silent = latest if self._quiet_since is None else min(self._quiet_since, latest)
         return max(self._edges.end(silent, self._peak, latest), self._onset)
 
-    def _end_turn(self, end: int) -> TurnEnded:
-        position = max(self._outward(end), self._onset_position + 1)
-        self._barrier = end
+    def _end_turn(self, end: int, latest: int) -> TurnEnded:
+        position = min(max(self._outward(end), self._onset_position + 1), latest)
+        self._barrier, self._not_before = end, position
         self._forget_speech()
         return TurnEnded(position)
 
