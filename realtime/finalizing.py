@@ -36,8 +36,12 @@ class Request:
     "The synthetic silence is written."
     wait_until: float = math.inf
     "When the server has had its time; infinite until the ping behind the silence came back."
+    waited: bool = False
+    "That time is over; a commit may have to wait for the transport still."
     commit_event_id: str = ""
     had_speech: bool = False
+    internal: bool = False
+    "Nobody asked: the session drains before it stops."
 
 
 class Finalizer:
@@ -54,17 +58,16 @@ class Finalizer:
         """Whether any request still waits for its answer."""
         return bool(self._requests)
 
-    def add(self, finalize_id: str, now: float, timeout_s: float) -> Request:
-        """Take a request; its fence is everything accepted so far."""
+    def add(self, finalize_id: str, now: float, timeout_s: float, *, internal: bool = False) -> None:
+        """Take a request; its fence is everything accepted so far. An *internal* one is not answered."""
         stream = self._stream
         fence = stream.ledger.accepted
-        request = Request(finalize_id, fence, now, now + timeout_s)
+        request = Request(finalize_id, fence, now, now + timeout_s, internal=internal)
         request.had_speech = any(True for _ in stream.book.unsettled_before(fence))
         if not stream.client_owned:
             request.needs_probe = self._may_hold_speech(fence)
             request.had_speech = request.had_speech or request.needs_probe
         self._requests.append(request)
-        return request
 
     def answer_now(self, finalize_id: str, outcome: str) -> None:
         """Answer a request that nothing can be done for."""
@@ -97,7 +100,8 @@ class Finalizer:
 
     def commit_due(self, request: Request, now: float) -> bool:
         """The server had its time, and a turn is still open before the fence."""
-        return now >= request.wait_until and self._open_turn(request) is not None
+        request.waited = request.waited or now >= request.wait_until
+        return request.waited and self._open_turn(request) is not None
 
     def commit_probe(self, request: Request, conn: Connection) -> bytes:
         """Commit what the server holds, on behalf of *request*."""
@@ -121,14 +125,14 @@ class Finalizer:
                 return turn
         return None
 
-    def _probe_settled(self, request: Request, now: float) -> bool:
+    def _probe_settled(self, request: Request) -> bool:
         if not request.padded:
             return not self._may_hold_speech(request.fence)
         if self._open_turn(request) is not None:
             return False
         if self._stream.detection == "semantic_vad":
             return not self._stream.ledger.unsettled_speech(self._stream.book.last_end, request.fence, _UNCLAIMED)
-        return now >= request.wait_until or self._reached(request)
+        return request.waited or self._reached(request)
 
     def _reached(self, request: Request) -> bool:
         """An item took everything that may have been speech before the fence."""
@@ -140,7 +144,7 @@ class Finalizer:
         for request in self._requests:
             if request.needs_probe:
                 request.padded = False
-                request.wait_until = math.inf
+                request.wait_until, request.waited = math.inf, False
                 request.commit_event_id = ""
 
     # Answers ------------------------------------------------------------------------------------------------
@@ -156,10 +160,12 @@ class Finalizer:
             self._advancing = False
 
     def _advance(self, now: float) -> None:
+        for request in self._requests:
+            request.waited = request.waited or now >= request.wait_until
+            if request.needs_probe and self._probe_settled(request):
+                request.needs_probe = False
         while self._requests:
             request = self._requests[0]
-            if request.needs_probe and self._probe_settled(request, now):
-                request.needs_probe = False
             if self._complete(request):
                 self._answer(request, "final" if request.had_speech else "empty", now)
             elif now >= request.deadline:
@@ -179,31 +185,38 @@ class Finalizer:
     def _expire(self, request: Request, now: float) -> None:
         missing = self._stream.book.release_before(request.fence, now)
         what = f"{len(missing)} turn(s)" if missing else "the server"
-        self._stream.emit(
-            ClientError(
-                "finalize_timeout",
-                f"finalize was answered at its deadline without waiting longer for {what}; "
-                "text that comes later goes out marked late. If the server is always this slow, "
-                "raise params.finalize_timeout_ms",
-            )
-        )
+        if not request.internal:
+            self._stream.emit(self._timeout(what))
         self._answer(request, "timeout", now)
+
+    @staticmethod
+    def _timeout(what: str) -> ClientError:
+        return ClientError(
+            "finalize_timeout",
+            f"finalize was answered at its deadline without waiting longer for {what}; "
+            "text that comes later goes out marked late. If the server is always this slow, "
+            "raise params.finalize_timeout_ms",
+        )
 
     def _answer(self, request: Request, outcome: str, now: float) -> None:
         self._requests.popleft()
+        if request.internal:
+            return
         latency = round((now - request.arrived) * 1000)
         fence_ms = self._stream.book.ms(request.fence)
         self._stream.emit(FinalizeDone(request.finalize_id, fence_ms, outcome, latency))
 
     def answer_all(self, outcome: str, now: float) -> None:
         """Answer what is left, in order."""
+        self._advancing = True
         while self._requests:
             self._stream.book.release_before(self._requests[0].fence, now)
             self._answer(self._requests[0], outcome, now)
+        self._advancing = False
 
     def deadline(self) -> float | None:
         """When `advance` is due next."""
-        times = [r.deadline for r in self._requests]
-        times += [r.wait_until for r in self._requests if r.needs_probe and r.padded and not r.commit_event_id]
+        times = [self._requests[0].deadline] if self._requests else []
+        times += [r.wait_until for r in self._requests if r.needs_probe and not r.waited]
         finite = [t for t in times if t < math.inf]
         return min(finite) if finite else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from .errors import show_value
 from .events import ClientError, ServerError
 from .messages import SessionUpdate, encode
 from .models import session_object
@@ -47,11 +48,16 @@ def _compare(path: tuple[str, ...], asked: Any, echo: Any, out: Differences) -> 
         return
     if _same(asked, echo):
         return
-    got = "nothing" if echo is MISSING else repr(echo)
-    sentence = f"the server has {got} for session.{'.'.join(path)} where {asked!r} was asked"
+    got = "nothing" if echo is MISSING else _show(path, echo)
+    sentence = f"the server has {got} for session.{'.'.join(path)} where {_show(path, asked)} was asked"
     grave = any(path[: len(p)] == p or p[: len(path)] == path for p in GRAVE_PATHS)
     # An echo that leaves a field out says nothing about it; one that names another value does.
     (out.grave if grave and echo is not MISSING else out.minor).append(sentence)
+
+
+def _show(path: tuple[str, ...], value: Any) -> str:
+    # A prompt or keyword may be somebody's words: those are never quoted.
+    return "another value" if path[-1:] in (("prompt",), ("keywords",)) else show_value(value)
 
 
 def _same(asked: Any, echo: Any) -> bool:

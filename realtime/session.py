@@ -208,7 +208,7 @@ class Session:
         if self.state is S.READY:
             self._turns.close_at_fence(now, self.options.stop_drain_ms / 1000)
             if not self._stream.client_owned:
-                self._finalizer.add("", now, self.options.stop_drain_ms / 1000)
+                self._finalizer.add("", now, self.options.stop_drain_ms / 1000, internal=True)
             self._enter(S.DRAINING)
             self._drain_deadline = now + self.options.stop_drain_ms / 1000
             self._flush(now)

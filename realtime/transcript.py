@@ -106,12 +106,10 @@ class TranscriptBook:
             return
         end = turn.span_end if turn.span_end is not None else self._ledger.accepted
         speech = self._ledger.speech_bounds(turn.span_start, end)
-        moved = self._ledger.move(
-            turn.span_start, end, frozenset({State.SENT, State.COMMITTED}), Fate(State.LOST, cause=cause)
-        )
-        if moved:
-            first, last = speech or (turn.span_start, end)
-            self.report_loss(first, last, cause)
+        on_the_way = frozenset({State.SENT, State.COMMITTED})
+        if speech and self._ledger.move(*speech, on_the_way, Fate(State.LOST, cause=cause)):
+            self.report_loss(*speech, cause)
+        self._ledger.move(turn.span_start, end, on_the_way, Fate(State.GATED, cause="silence"))
         self._retract(turn)
         self._settle(turn)
         self.advance(now)
@@ -174,7 +172,7 @@ class TranscriptBook:
         """Tell the user that the audio of [start, end) is lost. Touching stretches of one cause are one report."""
         start_ms, end_ms = self.ms(start), self.ms(end)
         loss = self._loss
-        if loss and loss.cause == cause and loss.start_ms + loss.duration_ms >= start_ms - 1:
+        if loss and loss.cause == cause and loss.start_ms <= start_ms <= loss.start_ms + loss.duration_ms + 1:
             self._loss = replace(loss, duration_ms=max(end_ms - loss.start_ms, loss.duration_ms))
             if self._loss.duration_ms < 5000:
                 return

@@ -1,0 +1,334 @@
+"""Random histories of audio, server events, drops, finalizes and time: the ledger's promises hold at every step.
+
+The stream runs at the wire's own rate here, so what is on the wire can be compared with what was pushed, byte for
+byte. Truth is kept by the test: the audio it pushed and the order in which it asked.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sessions import COMMITTING, STREAMING, TRANSCRIPTION, Driver, options
+from ten_packages.extension.openai_asr_python.realtime import events as ev
+from ten_packages.extension.openai_asr_python.realtime.ledger import State
+from ten_packages.extension.openai_asr_python.realtime.session import SessionState
+
+RATE = 24_000
+NOISE = np.random.default_rng(7).integers(-9_000, 9_000, RATE * 4, dtype=np.int16)
+
+
+class Simulation:
+    """A session, a server that behaves like one, and a network that does not."""
+
+    def __init__(self, detection: str, model: str, seed: int, window_ms: int, *, healthy: bool = False) -> None:
+        self.healthy = healthy
+        self.rng = random.Random(seed)
+        hold = 10**9 if healthy else 4_000  # a healthy server may be slow
+        self.d = Driver(
+            options(
+                detection,
+                model,
+                sample_rate=RATE,
+                replay_window_ms=window_ms,
+                max_turn_ms=2_000,
+                order_hold_ms=hold,
+            )
+        )
+        self.detection = detection
+        self.window_ms = window_ms
+        self.pushed = bytearray()
+        self.asked: list[tuple[str, float]] = []
+        self.read: dict[int, int] = {}
+        self.buffered: dict[int, int] = {}
+        self.due: list[dict[str, Any]] = []
+        self.items = 0
+        self.previous: str | None = None
+        self.speaking = False
+        self.speech_item: str | None = None
+        self.d.start()
+
+    # What can happen
+
+    def push_speech(self) -> None:
+        count = self.rng.choice([1, 7, 240, 480, 2_400])
+        start = self.rng.randrange(RATE)
+        self._push(NOISE[start : start + count].tobytes())
+        if self.detection == "local_vad" and not self.speaking:
+            self.speaking = True
+            self.d.session.turn_started(len(self.pushed) // 2 - count, self.d.now)
+            self.d.pump()
+
+    def push_silence(self) -> None:
+        self._push(bytes(2 * self.rng.choice([240, 480, 4_800, 24_000])))
+        if self.speaking and self.rng.random() < 0.5:
+            self.speaking = False
+            self.d.session.turn_ended(self._last_speech(), self.d.now)
+            self.d.pump()
+
+    def _last_speech(self) -> int:
+        samples = np.frombuffer(bytes(self.pushed), np.int16)
+        loud = np.flatnonzero(samples)
+        return int(loud[-1]) + 1 if len(loud) else 0
+
+    def _push(self, pcm: bytes) -> None:
+        self.pushed += pcm
+        self.d.session.push_audio(pcm, self.d.now)
+        self.d.pump()
+
+    def let_time_pass(self) -> None:
+        self.d.at(self.d.now + self.rng.choice([0.001, 0.1, 0.5, 3.0]))
+
+    def network_comes_up(self) -> None:
+        if self.d.session.state is SessionState.CONNECTING:
+            self.d.open()
+            if self.d.session.state is SessionState.CONNECTING and self.rng.random() < 0.9:
+                self.d.configure()
+
+    def network_drops(self) -> None:
+        self.d.drop(self.rng.choice([1000, 1001, 1006, 1011]))
+        self.due.clear()
+        self.speech_item = None
+
+    def transport_blocks(self) -> None:
+        self.d.take = False
+
+    def transport_takes(self) -> None:
+        self.d.take = True
+        if self.d.dialled:
+            self.d.session.sent(self.d.conn, 1, self.d.now)
+            self.d.pump()
+
+    def finalize(self) -> None:
+        finalize_id = f"f{len(self.asked)}"
+        self.asked.append((finalize_id, self.d.now))
+        if self.speaking:
+            self.speaking = False
+            self.d.session.turn_ended(self._last_speech(), self.d.now)
+        self.d.finalize(finalize_id)
+
+    def server_reads(self) -> None:
+        """Take what is on the wire and owe the answers."""
+        if not self.d.session.connected:
+            return
+        conn = self.d.conn
+        for message in self.d.wire[conn][self.read.get(conn, 0) :]:
+            if message["type"] == "input_audio_buffer.append":
+                self.buffered[conn] = self.buffered.get(conn, 0) + message["audio"]
+            elif message["type"] == "input_audio_buffer.commit":
+                self._commit(conn, message["event_id"])
+        self.read[conn] = len(self.d.wire[conn])
+
+    def _commit(self, conn: int, event_id: str) -> None:
+        if self.buffered.get(conn, 0) < 4_800:
+            self.due.append(
+                {"type": "error", "error": {"code": "input_audio_buffer_commit_empty", "event_id": event_id}}
+            )
+            return
+        self.buffered[conn] = 0
+        self._own_item(self.speech_item or self._new_item())
+        self.speech_item = None
+
+    def _new_item(self) -> str:
+        self.items += 1
+        return f"item_{self.items}"
+
+    def _own_item(self, item: str) -> None:
+        self.due.append({"type": "input_audio_buffer.committed", "item_id": item, "previous_item_id": self.previous})
+        self.previous = item
+        kind = self.rng.choice(["text", "empty"] if self.healthy else ["text", "text", "empty", "failed", "never"])
+        if kind != "never":
+            fields: dict[str, Any] = {"transcript": "" if kind == "empty" else f"text of {item}"}
+            if kind == "failed":
+                fields = {"error": {"code": None, "type": "server_error"}}
+            name = "failed" if kind == "failed" else "completed"
+            self.due.append({"type": TRANSCRIPTION + name, "item_id": item, **fields})
+
+    def server_hears_speech(self) -> None:
+        if self.detection != "server_vad" or not self.d.session.connected or self.speech_item:
+            return
+        written = len(self.d.audio[self.d.conn]) // 48
+        self.speech_item = self._new_item()
+        self.d.say(
+            {
+                "type": "input_audio_buffer.speech_started",
+                "item_id": self.speech_item,
+                "audio_start_ms": max(0, written - self.rng.randrange(400)),
+            }
+        )
+
+    def server_hears_the_end(self) -> None:
+        if self.speech_item and self.d.session.connected:
+            written = len(self.d.audio[self.d.conn]) // 48
+            self.d.say(
+                {"type": "input_audio_buffer.speech_stopped", "item_id": self.speech_item, "audio_end_ms": written}
+            )
+            self._own_item(self.speech_item)
+            self.speech_item = None
+
+    def server_says(self) -> None:
+        """Pay a debt: commits in order, the rest in any."""
+        if not self.due or not self.d.session.connected:
+            return
+        choices = [i for i, m in enumerate(self.due) if not m["type"].startswith("input_audio")]
+        first = next((i for i, m in enumerate(self.due) if m["type"].startswith("input_audio")), None)
+        owed = [first] if first is not None else []
+        index = self.rng.choice(owed + choices)
+        message = self.due[index]
+        if message["type"] == TRANSCRIPTION + "completed" and self.rng.random() < 0.3:
+            self.d.delta(message["item_id"], "te")
+        del self.due[index]
+        self.d.say(*[message] * self.rng.choice([1, 1, 1, 2]))
+
+    def server_says_junk(self) -> None:
+        if self.d.dialled:
+            self.d.say(self.rng.choice([b"{", b"[]", b'{"type":"x"}', b'{"type":"error"}']))
+
+    # What must be true
+
+    def check(self) -> None:
+        ledger = self.d.session.stream.ledger
+        accepted = len(self.pushed) // 2
+        assert ledger.accepted == accepted and sum(ledger.totals.values()) == accepted
+        position = ledger.settled_until
+        for start, end, _ in ledger.fates():
+            assert start == position and end > start
+            position = end
+        assert position == accepted
+        window = (self.window_ms or 10_000) * RATE // 1000
+        assert ledger.kept_bytes <= 2 * (window + RATE)
+        assert ledger.kept_from <= ledger.accepted
+        self._check_wire()
+        self._check_results()
+        self._check_answers()
+
+    def _check_wire(self) -> None:
+        """Everything on the wire is the caller's audio at the place the map says, or silence."""
+        conn = self.d.session._conn
+        if conn is None or conn.id not in self.d.audio:
+            return
+        wire = self.d.audio[conn.id]
+        assert len(wire) == 2 * conn.map.written
+        for stretch in conn.map.stretches[-3:]:
+            part = wire[2 * stretch.offset : 2 * (stretch.offset + stretch.length)]
+            if stretch.position is None:
+                assert not any(part)
+            else:
+                assert part == self.pushed[2 * stretch.position : 2 * (stretch.position + stretch.length)]
+
+    def _check_results(self) -> None:
+        end = 0
+        ended: set[str] = set()
+        for result in self.d.of(ev.Transcript):
+            assert result.result_id not in ended, "an id is not used after its final"
+            if result.final:
+                ended.add(result.result_id)
+                assert result.duration_ms >= 1
+                assert result.text.strip() or result.retracted
+                if not result.late and not result.retracted:
+                    assert result.start_ms >= end, "finals in order, never overlapping"
+                    end = result.start_ms + result.duration_ms
+
+    def _check_answers(self) -> None:
+        answers = self.d.of(ev.FinalizeDone)
+        assert [a.finalize_id for a in answers] == [f for f, _ in self.asked[: len(answers)]]
+        for finalize_id, asked_at in self.asked[len(answers) :]:
+            assert self.d.now <= asked_at + 2.0 + 1e-6, f"{finalize_id} is overdue"
+
+    def settle(self) -> None:
+        """Let a healthy server answer everything."""
+        self.d.take = True
+        self.network_comes_up()
+        if self.d.session.state is SessionState.CONNECTING:
+            self.d.configure()
+        for _ in range(40):
+            self.server_hears_the_end()
+            self.server_reads()
+            while self.due:
+                self.server_says()
+            self.d.at(self.d.now + 0.25)
+
+    def finish(self) -> None:
+        self.d.take = True
+        self.d.session.stop(self.d.now)
+        self.d.pump()
+        self.d.at(self.d.now + 1.0)
+        self.check()
+        totals = self.d.session.stream.ledger.totals
+        assert self.d.session.state is SessionState.STOPPED
+        assert totals[State.FINAL] + totals[State.GATED] + totals[State.LOST] == len(self.pushed) // 2
+        assert len(self.d.of(ev.FinalizeDone)) == len(self.asked)
+        reported = sum(e.duration_ms for e in self.d.of(ev.AudioLost))
+        lost = totals[State.LOST] * 1000 / RATE
+        reports = len(self.d.of(ev.AudioLost))
+        assert (reported > 0) == (lost > 0)
+        assert lost - 2 * reports <= reported, "what is lost is told"
+
+
+STEPS = [
+    (Simulation.push_speech, 8),
+    (Simulation.push_silence, 4),
+    (Simulation.let_time_pass, 4),
+    (Simulation.network_comes_up, 4),
+    (Simulation.network_drops, 1),
+    (Simulation.transport_blocks, 1),
+    (Simulation.transport_takes, 2),
+    (Simulation.finalize, 1),
+    (Simulation.server_reads, 4),
+    (Simulation.server_hears_speech, 3),
+    (Simulation.server_hears_the_end, 2),
+    (Simulation.server_says, 6),
+    (Simulation.server_says_junk, 1),
+]
+UNHEALTHY = {Simulation.network_drops, Simulation.transport_blocks}
+NAMES = [step for step, weight in STEPS for _ in range(weight)]
+
+
+@pytest.mark.parametrize(
+    ("detection", "model"),
+    [("server_vad", COMMITTING), ("none", COMMITTING), ("local_vad", COMMITTING), ("local_vad", STREAMING)],
+)
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    steps=st.lists(st.integers(0, len(NAMES) - 1), min_size=30, max_size=120),
+    seed=st.integers(0, 2**32),
+    window_ms=st.sampled_from([60_000, 4_000]),
+)
+def test_any_history(detection: str, model: str, steps: list[int], seed: int, window_ms: int) -> None:
+    simulation = Simulation(detection, model, seed, window_ms)
+    for step in steps:
+        NAMES[step](simulation)
+        simulation.check()
+    simulation.finish()
+
+
+HEALTHY = [step for step, weight in STEPS for _ in range(weight) if step not in UNHEALTHY]
+
+
+@pytest.mark.parametrize(
+    ("detection", "model"),
+    [("server_vad", COMMITTING), ("none", COMMITTING), ("local_vad", COMMITTING), ("local_vad", STREAMING)],
+)
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=st.lists(st.integers(0, len(HEALTHY) - 1), min_size=30, max_size=120), seed=st.integers(0, 2**32))
+def test_nothing_is_lost_while_nothing_breaks(detection: str, model: str, steps: list[int], seed: int) -> None:
+    """Whatever the order of audio, time and answers: without a fault every sample of speech ends in a transcript."""
+    simulation = Simulation(detection, model, seed, 60_000, healthy=True)
+    for step in steps:
+        HEALTHY[step](simulation)
+        simulation.check()
+        if simulation.d.session.state is SessionState.BACKOFF:
+            return  # the history let ten seconds pass without a server
+    simulation.finalize()
+    simulation.settle()
+    simulation.check()
+    assert simulation.d.of(ev.AudioLost) == []
+    if detection != "server_vad":  # there the server may take noise for noise
+        ledger = simulation.d.session.stream.ledger
+        on_the_way = {State.PENDING, State.SENT, State.COMMITTED}
+        left = [(a, b) for a, b, fate in ledger.fates() if fate.state in on_the_way and ledger.has_speech(a, b)]
+        assert left == []
