@@ -44,20 +44,31 @@ class AudioInput:
         Raises CommandError where a damaged file breaks off.
         """
         read_ms = 0
-        with _open(self.name, self.content) as file, soundfile.SoundFile(file) as sound:
+        with _open(self.name, self.content) as file, _Stream(file) as sound:
             size = self.sample_rate * block_ms // 1000
             while True:
                 try:
                     samples = sound.read(size, dtype="float32", always_2d=True)
                 except (soundfile.LibsndfileError, RuntimeError) as error:
+                    where = f"{read_ms / 1000:.1f} s from its start"
                     raise CommandError(
-                        f"{self.name} is damaged {read_ms / 1000:.1f} s from its start: {error}"
+                        f"the file is damaged {where}, and what follows is missing ({str(error).rstrip('.')})"
                     ) from None
                 if not len(samples):
                     return
                 read_ms += 1000 * len(samples) // self.sample_rate
                 # Compressed files decode to values a little beyond full scale: clip, never wrap.
                 yield np.clip(np.rint(samples * 32768.0), -32768, 32767).astype("<i2").tobytes()
+
+
+class _Stream(soundfile.SoundFile):  # type: ignore[misc]
+    """A file read from front to back. The library seeks after every read of a file that can be sought in, and an
+    MP3 decoder that is made to seek starts anew: it complains and gives other samples.
+    """
+
+    def seekable(self) -> bool:
+        """No."""
+        return False
 
 
 def _open(name: str, content: bytes | None) -> BinaryIO:

@@ -24,12 +24,16 @@ class Display:
         self._tail = self._live and partials is not False
         self._progress: Progress | None = None
         self._task: TaskID | None = None
-        self._shown = ""
+        self._shown: dict[str, str] = {}
 
     def notice(self, message: str) -> None:
         """Say something worth knowing."""
         if not self._quiet:
             self._print(message)
+
+    def setback(self, message: str) -> None:
+        """Say what went wrong on the way, while it goes on."""
+        self.notice(f"openai-asr: {message}")
 
     def error(self, message: str) -> None:
         """Say what went wrong; also when quiet."""
@@ -40,7 +44,7 @@ class Display:
 
     def recording(self, name: str, duration_ms: int) -> Display:
         """Begin to show the progress of one recording; use as a context manager."""
-        self._shown = ""
+        self._shown.clear()
         if self._live:
             self._progress = Progress(
                 TextColumn("{task.description}", markup=False),
@@ -66,10 +70,12 @@ class Display:
 
     def update(self, transcript: Transcript) -> None:
         """Show how far it is and what was heard last."""
-        partial = transcript.partial.text if transcript.partial is not None else ""
         if self._progress is not None and self._task is not None:
-            tail = partial[-_TAIL:] if self._tail and not self._lines else ""
+            partial = transcript.partial
+            tail = partial.text[-_TAIL:] if partial is not None and self._tail and not self._lines else ""
             self._progress.update(self._task, completed=transcript.settled_ms, tail=tail)
-        if self._lines and partial and partial != self._shown and transcript.partial is not None:
-            self._print(f"{transcript.partial.start_ms / 1000:7.2f} s  {partial} …")
-        self._shown = partial
+        if self._lines:
+            for heard in transcript.partials.values():
+                if heard.text and heard.text != self._shown.get(heard.id):
+                    self._print(f"{heard.start_ms / 1000:7.2f} s  {heard.text} …")
+                    self._shown[heard.id] = heard.text

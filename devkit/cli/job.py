@@ -12,20 +12,13 @@ from .pacing import Pacer
 
 
 @dataclass(frozen=True)
-class Sent:
-    """The source has put so much audio into the graph."""
-
-    audio_ms: float
-
-
-@dataclass(frozen=True)
 class FinalizeSent:
     """The source has sent all audio and, behind it, the finalize."""
 
 
 @dataclass(frozen=True)
 class SourceFailed:
-    """The source could not go on."""
+    """The source could read no further; what it has read is on its way."""
 
     message: str
 
@@ -38,7 +31,7 @@ class Received:
     payload: dict[str, Any]
 
 
-Happening = Sent | FinalizeSent | SourceFailed | Received
+Happening = FinalizeSent | SourceFailed | Received
 
 
 @dataclass

@@ -14,7 +14,7 @@ from ten_runtime import AsyncExtension, AsyncTenEnv, AudioFrame, Data
 from typing_extensions import Self
 
 from .failure import CommandError
-from .job import FinalizeSent, Job, Received, Sent, SourceFailed
+from .job import FinalizeSent, Job, Received, SourceFailed
 
 SOURCE_ADDON = "openai_asr_file_source"
 SINK_ADDON = "openai_asr_transcript_sink"
@@ -70,15 +70,15 @@ class FileSource(_End):
     async def _play(self, ten_env: AsyncTenEnv, job: Job) -> None:
         try:
             await self._send_audio(ten_env, job)
-            finalize = Data.create(FINALIZE)
-            metadata = {"session_id": job.session_id}
-            finalize.set_property_from_json(None, json.dumps({"finalize_id": job.finalize_id, "metadata": metadata}))
-            await ten_env.send_data(finalize)
-            job.happenings.put(FinalizeSent())
         except CommandError as error:
             job.happenings.put(SourceFailed(str(error)))
         except Exception as error:  # whatever it is, the command waits for an answer
-            job.happenings.put(SourceFailed(f"reading the audio failed: {type(error).__name__}: {error}"))
+            job.happenings.put(SourceFailed(f"reading it failed: {type(error).__name__}: {error}"))
+        finalize = Data.create(FINALIZE)
+        properties = {"finalize_id": job.finalize_id, "metadata": {"session_id": job.session_id}}
+        finalize.set_property_from_json(None, json.dumps(properties))
+        await ten_env.send_data(finalize)
+        job.happenings.put(FinalizeSent())
 
     async def _send_audio(self, ten_env: AsyncTenEnv, job: Job) -> None:
         loop = asyncio.get_running_loop()
@@ -100,7 +100,6 @@ class FileSource(_End):
             frame.unlock_buf(view)
             await ten_env.send_audio_frame(frame)
             pacer.sent(1000 * samples / audio.sample_rate, loop.time())
-            job.happenings.put(Sent(pacer.sent_ms))
 
 
 class TranscriptSink(_End):

@@ -8,13 +8,13 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..host.app import Host
 from .graphs import TranscriptionGraph
-from .job import FinalizeSent, Job, Received, Sent, SourceFailed
+from .job import FinalizeSent, Happening, Job, Received, SourceFailed
 from .nodes import SINK_ADDON, SOURCE_ADDON, FileSource, TranscriptSink
-from .transcript import Transcript, vendor_code
+from .transcript import Segment, Transcript, vendor_code
 
 NEVER_REACHED_S = 10.0
 "Time for a server that was never reached, from the first error on."
@@ -36,7 +36,7 @@ class Watcher(Protocol):
     def update(self, transcript: Transcript) -> None:
         """Something new is in *transcript*."""
 
-    def error(self, message: str) -> None:
+    def setback(self, message: str) -> None:
         """The extension reported an error and goes on."""
 
 
@@ -52,38 +52,48 @@ class Follower:
         self._heard_at = time.monotonic()
         self._offline_since: float | None = None
         self._last_error = ""
+        self._source_problem: str | None = None
 
     def follow(self, graph_ended: threading.Event) -> str | None:
-        """Return None once the finalize is answered, else why it will not be, as a sentence."""
+        """Return once the finalize is answered or will not be: what went wrong, as a sentence, or None."""
         while True:
             over = graph_ended.is_set()
-            problem = self.drain(_POLL_S)
-            if self._transcript.finalized or problem is not None:
+            problem = self._drain(_POLL_S)
+            if problem is not None:
                 return problem
+            if self._transcript.finalized:
+                return self._source_problem
             if over:
                 return "the graph ended before the audio was transcribed"
             problem = self._overdue(time.monotonic())
             if problem is not None:
                 return problem
 
-    def drain(self, wait_s: float = 0.0) -> str | None:
-        """Take what has happened, waiting up to *wait_s* for the first; return what makes going on useless."""
+    def take_the_rest(self) -> None:
+        """What came while the graph was stopped: last metrics, and complaints about being stopped."""
         with contextlib.suppress(queue.Empty):
-            happening = self._job.happenings.get(timeout=wait_s) if wait_s else self._job.happenings.get_nowait()
             while True:
-                if isinstance(happening, SourceFailed):
-                    return happening.message
-                problem = self._take(happening)
-                if problem is not None:
-                    return problem
                 happening = self._job.happenings.get_nowait()
-        self._watcher.update(self._transcript)
-        return None
+                if isinstance(happening, Received):
+                    self._transcript.take(happening)
 
-    def _take(self, happening: Sent | FinalizeSent | Received) -> str | None:
+    def _drain(self, wait_s: float) -> str | None:
+        """Take what has happened, waiting up to *wait_s* for the first; return what makes going on useless."""
+        problem = None
+        with contextlib.suppress(queue.Empty):
+            happening = self._job.happenings.get(timeout=wait_s)
+            problem = self._take(happening)
+            while problem is None and not self._transcript.finalized:
+                problem = self._take(self._job.happenings.get_nowait())
+        self._watcher.update(self._transcript)
+        return problem
+
+    def _take(self, happening: Happening) -> str | None:
         now = time.monotonic()
         if isinstance(happening, FinalizeSent):
             self._asked_at = now
+        elif isinstance(happening, SourceFailed):
+            self._source_problem = happening.message
         elif isinstance(happening, Received):
             self._heard_at = now
             self._transcript.take(happening)
@@ -94,14 +104,14 @@ class Follower:
 
     def _take_error(self, happening: Received, now: float) -> str | None:
         error = happening.payload
-        self._last_error = str(error.get("message", ""))
         if self._transcript.fatal_error is not None:
-            return self._last_error
+            return str(error.get("message", ""))
+        self._last_error = _cause(error)
         if not self._transcript.connected:
             if vendor_code(error) in REFUSALS:
-                return f"the server refuses the session: {_vendor_message(error) or self._last_error}"
+                return f"the server refuses the session: {_cause(error)}"
             self._offline_since = self._offline_since or now
-        self._watcher.error(self._last_error)
+        self._watcher.setback(str(error.get("message", "")))
         return None
 
     def _note_connection(self, happening: Received, now: float) -> None:
@@ -114,7 +124,7 @@ class Follower:
     def _overdue(self, now: float) -> str | None:
         patience_s = LOST_S if self._transcript.connected else NEVER_REACHED_S
         if self._offline_since is not None and self._last_error and now - self._offline_since > patience_s:
-            return f"the server cannot be reached: {self._last_error}"
+            return f"the server cannot be reached, is it running and the URL right? ({self._last_error})"
         if self._asked_at is not None:
             if now - max(self._asked_at, self._heard_at) > self._timeout_s + ANSWER_GRACE_S:
                 return f"no answer for {self._timeout_s:g} s after the last audio: give it more with --timeout"
@@ -123,9 +133,11 @@ class Follower:
         return None
 
 
-def _vendor_message(error: dict[str, object]) -> str:
+def _cause(error: dict[str, Any]) -> str:
+    """What happened, in the vendor's or the network's own words where there are any."""
     info = error.get("vendor_info")
-    return str(info.get("message", "")) if isinstance(info, dict) else ""
+    message = str(info.get("message", "")) if isinstance(info, dict) else ""
+    return message or str(error.get("message", ""))
 
 
 def run_job(graph: TranscriptionGraph, job: Job, *, timeout_s: float, watcher: Watcher) -> tuple[Transcript, bool]:
@@ -143,18 +155,20 @@ def run_job(graph: TranscriptionGraph, job: Job, *, timeout_s: float, watcher: W
         },
     )
     interrupted = False
+    unfinished: list[Segment] = []
     with _running(host) as (ended, errors):
         try:
             transcript.problem = follower.follow(ended)
         except KeyboardInterrupt:
             interrupted = True
-    follower.drain()
+            # Now, because stopping withdraws what has no final.
+            unfinished = list(transcript.partials.values())
+    follower.take_the_rest()
     if errors:
         transcript.problem = f"the graph failed: {errors[0]}"
     elif not interrupted and transcript.problem is None:
         transcript.problem = transcript.shortfall()
-    if interrupted:
-        transcript.keep_partial()
+    transcript.keep(unfinished)
     return transcript, interrupted
 
 

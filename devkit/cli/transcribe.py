@@ -31,8 +31,8 @@ _CALL_BLOCK_MS, _FLAT_OUT_BLOCK_MS = 20, 100
 _CALL_SPEED = 2.0
 
 _WHAT_LOCAL_IS = {
-    "pocketsphinx": "pocketsphinx, an offline recogniser to try the whole path with: it gets clear English mostly "
-    "right and everything else wrong",
+    "pocketsphinx": "pocketsphinx, an offline recogniser to try the whole path with, no product: it gets clear "
+    "English mostly right and everything else wrong",
     "scripted": "scripted, which makes words up for tests",
 }
 
@@ -121,9 +121,9 @@ def _destination(request: Request, graph: TranscriptionGraph, display: Display) 
         except (RecognizerUnavailable, ValueError, OSError) as error:
             raise CommandError(f"the local server cannot start: {error}.") from None
         keep_off_proxies(server.host)
-        why = "" if request.local else "No OPENAI_API_KEY and no --url, so a local server does it: "
+        why = "As asked" if request.local else "As there is no OPENAI_API_KEY and no --url"
         recogniser = _WHAT_LOCAL_IS.get(request.recognizer, request.recognizer)
-        display.notice(f"{why}{server.url} with {recogniser}. Nothing leaves this machine.")
+        display.notice(f"{why}, a local server listens: {recogniser}. Nothing leaves this machine.")
         graph.set_param("base_url", server.url)
         graph.set_param("api_key", "local")
         if request.model is None and request.graph is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -49,12 +50,15 @@ class Transcript:
     file: str
     duration_ms: int
     finals: list[Segment] = field(default_factory=list)
-    partial: Segment | None = None
-    "Newest partial of a turn without a final."
+    partials: dict[str, Segment] = field(default_factory=dict)
+    "By result id: the newest partial of each turn without a final, the turn heard last at the end."
     errors: list[dict[str, Any]] = field(default_factory=list)
     metrics: dict[str, Any] = field(default_factory=dict)
     vendor_metrics: dict[str, Any] = field(default_factory=dict)
     finalized: bool = False
+    "The recogniser has answered: all text is there that will come."
+    lost_ms: int = 0
+    "Audio without a transcript when it answered."
     problem: str | None = None
     "Why it is not all there, as a sentence; None if it is."
 
@@ -71,6 +75,7 @@ class Transcript:
             self.errors.append(payload)
         elif message.name == "asr_finalize_end":
             self.finalized = True
+            self.lost_ms = int(self.vendor_metrics.get("lost_ms", 0))
 
     def _take_result(self, payload: dict[str, Any]) -> None:
         text = payload.get("text", "").strip()
@@ -83,24 +88,28 @@ class Transcript:
             words=tuple(payload.get("words", ())),
             asr_info=payload.get("metadata", {}).get("asr_info", {}),
         )
+        self.partials.pop(segment.id, None)
         if not payload.get("final"):
-            self.partial = segment
-            return
-        self.partial = None
-        if text:
+            self.partials[segment.id] = segment
+        elif text:
             self.finals.append(segment)
 
-    def keep_partial(self) -> None:
-        """Count what was heard of a sentence nobody will finish, marked `partial`."""
-        if self.partial is not None and self.partial.text:
-            marked = replace(self.partial, asr_info={**self.partial.asr_info, "partial": True})
-            self.finals.append(marked)
-        self.partial = None
+    @property
+    def partial(self) -> Segment | None:
+        """What was heard last and is not final."""
+        return next(reversed(self.partials.values()), None)
+
+    def keep(self, partials: Iterable[Segment]) -> None:
+        """Count what was heard of sentences that nobody will finish, marked `partial`."""
+        finished = {segment.id for segment in self.finals}
+        for segment in partials:
+            if segment.text and segment.id not in finished:
+                self.finals.append(replace(segment, asr_info={**segment.asr_info, "partial": True}))
 
     @property
     def connected(self) -> bool:
         """Whether the recogniser was reached at least once."""
-        return "connect_delay" in self.metrics or bool(self.finals) or self.partial is not None
+        return "connect_delay" in self.metrics or bool(self.finals or self.partials)
 
     @property
     def settled_ms(self) -> int:
@@ -137,15 +146,15 @@ class Transcript:
         """After a run that was answered: why the transcript is not complete, or None when it is.
 
         An extension that swallows frames may still answer its finalize, so silence needs evidence: audio that was
-        sent, or audio the extension says it kept back because it was silent.
+        sent, or the extension's own word that it took the audio and found nothing in it to send.
         """
-        numbers = self.vendor_metrics
-        if numbers.get("lost_ms"):
-            return f"{numbers['lost_ms'] / 1000:.1f} s of the audio could not be transcribed"
+        accepted_ms = self.vendor_metrics.get("accepted_ms")
+        if self.lost_ms:
+            return f"{self.lost_ms / 1000:.1f} s of the audio could not be transcribed"
         if any(vendor_code(error) == TIMED_OUT for error in self.errors):
             return "the recogniser did not finish in time: give it more with --timeout"
-        if "accepted_ms" in numbers and numbers["accepted_ms"] + SHORTFALL_MS < self.duration_ms:
-            return f"only {numbers['accepted_ms'] / 1000:.1f} s of the audio reached the recogniser"
-        if not self.finals and not self.metrics.get("actual_send") and not numbers.get("gated_ms"):
+        if accepted_ms is not None and accepted_ms + SHORTFALL_MS < self.duration_ms:
+            return f"only {accepted_ms / 1000:.1f} s of the audio reached the recogniser"
+        if not self.finals and not self.metrics.get("actual_send") and accepted_ms is None:
             return "no audio reached the recogniser: an extension of the graph swallows the frames"
         return None
