@@ -31,11 +31,13 @@ from .audio.pcm import FrameDecoder
 from .audio.turns import TurnDetector, TurnEnded, TurnStarted
 from .audio.vad import SileroDetector
 from .realtime import events as ev
+from .realtime.actions import Close, Connect, Ping, Send
 from .realtime.endpoint import display_url, realtime_url
 from .realtime.endpoint import headers as handshake_headers
 from .realtime.errors import ConfigurationError
+from .realtime.lifecycle import SessionState
 from .realtime.options import SessionOptions
-from .realtime.session import Close, Connect, Ping, Send, Session, SessionState
+from .realtime.session import Session
 
 __all__ = ["Endpoint", "OpenAIASRClient", "OpenAIASRListener", "Transport", "TransportClosed"]
 
@@ -87,7 +89,7 @@ class TransportRefused(Exception):
 
 
 class Transport(Protocol):
-    """One open WebSocket. A test may pass its own; see `tests/scripted.py`."""
+    """One open WebSocket. A test may pass its own; see `tests/support/scripted.py`."""
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -247,7 +249,7 @@ class OpenAIASRClient:
         clock: Callable[[], float] = time.monotonic,
         rng: Callable[[], float] = random.random,
     ) -> None:
-        """*input_format*: encoding, channels and rate of what `push_audio` takes; pcm16 mono at the options' rate if None.
+        """*input_format*: encoding, channels and rate of what `push_audio` takes; None: pcm16, mono, the options' rate.
 
         Raises ConfigurationError for a base URL that cannot be connected to, and `audio.vad.VadUnavailable` when
         the options ask for local turns and the detector is not installed.

@@ -78,6 +78,11 @@ class Connection:
     "Wait for the pong of the ping under way."
 
     @property
+    def was_ready(self) -> bool:
+        """It was configured once, whatever became of it."""
+        return self.ready_at is not None
+
+    @property
     def ready(self) -> bool:
         """Audio may be sent."""
         return self.stage is Stage.READY

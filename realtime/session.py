@@ -4,92 +4,35 @@ Three things drive it: the caller's audio, the server's messages, and one timer.
 monotonic time in seconds. After every input take `actions()` and do them, drain `next_event()`, and call
 `handle_timer` at `get_timer()`. Nothing a server or a network does raises here.
 
-The life of the session is the table below; nothing else changes `state`. `docs/session.md` draws it.
+The life of the session is the table in `lifecycle.py`; `docs/session.md` draws it. The file is a little longer than
+others because the whole contract is one class; what it does is in the files it puts together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from . import messages as wire
+from .actions import Action, Close, Connect, Ping, Send
 from .backoff import USEFUL_AFTER_S, Backoff, retry_after_seconds
 from .client_turns import ClientTurns
 from .connection import Connection, Encoder, Stage
-from .events import ClientError, Connected, Connecting, Disconnected, Event, ServerError, Warned, WireEvent
+from .errors import show_value
+from .events import ClientError, Connected, Connecting, Disconnected, Event, WireEvent
 from .finalizing import Finalizer
 from .handshake import check_echo, config_error, update_message
+from .lifecycle import TRANSITIONS, SessionState
 from .options import SessionOptions
 from .receiving import Receiver, server_error
+from .reporting import Reports
 from .sending import Sender
 from .stream import NOT_STARTED_WINDOW_S, LevelMarker, SessionStats, Stream
 from .wire_map import WireMap
 
-
-class SessionState(Enum):
-    """Where the session is."""
-
-    IDLE = "idle"
-    "Not started: audio is accepted, the last seconds are kept."
-    CONNECTING = "connecting"
-    "A dial or the configuration of a connection is under way."
-    READY = "ready"
-    "A connection is configured: audio flows."
-    BACKOFF = "backoff"
-    "Waiting for the next dial."
-    DRAINING = "draining"
-    "Stopping: open turns get a moment to finish."
-    STOPPED = "stopped"
-
-
 S = SessionState
-TRANSITIONS: dict[SessionState, frozenset[SessionState]] = {
-    S.IDLE: frozenset({S.CONNECTING, S.STOPPED}),
-    S.CONNECTING: frozenset({S.READY, S.BACKOFF, S.STOPPED}),
-    S.READY: frozenset({S.BACKOFF, S.DRAINING, S.STOPPED}),
-    S.BACKOFF: frozenset({S.CONNECTING, S.STOPPED}),
-    S.DRAINING: frozenset({S.STOPPED}),
-    S.STOPPED: frozenset(),
-}
 MIN_WINDOW_S = 10.0
 "Audio kept for a first send when replay is switched off."
-
-
-@dataclass(frozen=True)
-class Connect:
-    """Dial; report `connection_opened`, `connection_refused` or `connection_lost`."""
-
-    conn: int
-    role: str = "main"
-
-
-@dataclass(frozen=True)
-class Send:
-    """Write one TEXT frame; report `sent` when the transport took it."""
-
-    conn: int
-    data: bytes
-
-
-@dataclass(frozen=True)
-class Ping:
-    """Write a ping behind everything sent so far; report `pong_received`."""
-
-    conn: int
-
-
-@dataclass(frozen=True)
-class Close:
-    """Close the connection; nothing more need be reported of it."""
-
-    conn: int
-    code: int = 1000
-    reason: str = ""
-
-
-Action = Connect | Send | Ping | Close
 
 
 class Session:
@@ -115,15 +58,14 @@ class Session:
         self._finalizer = Finalizer(self._stream)
         self._turns = ClientTurns(self._stream)
         self._sender = Sender(self._stream, self._finalizer)
-        self._receiver = Receiver(self._stream, self._finalizer, self._report_server_error)
+        self._reports = Reports(self._stream)
+        self._receiver = Receiver(self._stream, self._finalizer, lambda e: self._reports.server_error(e, live=True))
         self._backoff = Backoff()
         self._actions: list[Action] = []
         self._conn: Connection | None = None
         self._next_conn = 1
         self._dial_at: float | None = None
         self._drain_deadline = 0.0
-        self._reported: set[str] = set()
-        self._noted: set[str] = set()
 
     # What a user reads --------------------------------------------------------------------------------------
 
@@ -313,32 +255,14 @@ class Session:
             return
         delay = self._backoff.next_delay(useful=useful, random=self._random(), retry_after=retry_after)
         if useful:
-            self._reported.clear()
-        self._report_drop(conn, code, reason, delay, was_ready)
+            self._reports.forget()
+        self._reports.drop(conn, code, reason, delay)
         self._enter(S.BACKOFF)
         self._dial_at = now + delay
         self._stream.emit(Disconnected(conn.id, code, reason, round(delay * 1000)))
         if was_ready:
             self._stream.stats.reconnects += 1
         self._flush(now)
-
-    def _report_drop(self, conn: Connection, code: str, reason: str, delay: float, was_ready: bool) -> None:
-        """One error per cause, not per attempt: a cause is forgotten when a connection proves useful."""
-        what = "dropped" if was_ready else "connect_failed"
-        cause = f"{what}:{code}:{conn.refusal or reason}"
-        if cause in self._reported or (conn.refusal and f"server:{conn.refusal}" in self._reported):
-            return
-        self._reported.add(cause)
-        happened = "the connection was lost" if was_ready else "no session could be configured"
-        detail = " ".join(part for part in (code, conn.refusal or reason) if part)
-        self._stream.emit(
-            ClientError(
-                what,
-                f"{happened} ({detail}); audio is kept and the next attempt follows in {delay:.1f} s",
-                vendor_code=conn.refusal or code,
-                vendor_message=reason,
-            )
-        )
 
     # Messages -----------------------------------------------------------------------------------------------
 
@@ -353,14 +277,16 @@ class Session:
         message = decoded.message
         if isinstance(message, wire.MalformedMessage):
             stats.malformed_events += 1
-            self._note_once(f"malformed:{message.type}", f"passed over a malformed message: {message.reason}")
+            self._reports.note_once("malformed", message.type, f"passed over a malformed message: {message.reason}")
         elif isinstance(message, wire.UnknownMessage):
             stats.unknown_events += 1
-            self._note_once(f"unknown:{message.type}", f'passed over events of unknown type "{message.type}"')
+            self._reports.note_once(
+                "unknown", message.type, f"passed over events of unknown type {show_value(message.type)}"
+            )
             self._stream.emit(WireEvent(message.type, False, decoded.data))
         else:
             for name in decoded.unknown_fields:
-                self._note_once(f"field:{message.type}.{name}", f'ignored unknown field "{name}" of {message.type}')
+                self._reports.note_once("field", f"{message.type}.{name}", f"ignored unknown field {show_value(name)}")
             self._dispatch(c, message, decoded.data, now)
         self._flush(now)
 
@@ -376,7 +302,7 @@ class Session:
         elif isinstance(message, wire.ErrorMessage) and not conn.ready:
             error = server_error(message.error)
             conn.refusal = error.code
-            self._report_server_error(error)
+            self._reports.server_error(error, live=False)
             if conn.update_id and message.error.event_id == conn.update_id:
                 # The update was discarded whole: without it no text would ever come on this connection.
                 self._stream.emit(config_error(error))
@@ -389,7 +315,7 @@ class Session:
         conn.update_tries += 1
         message, conn.expected, warnings = update_message(self.options, conn.update_id)
         for warning in warnings:
-            self._note_once(f"options:{warning}", warning)
+            self._reports.note_once("options", warning, warning)
         conn.outbox.append(message)
 
     def _configured(self, conn: Connection, echo: dict[str, Any], now: float) -> None:
@@ -397,7 +323,7 @@ class Session:
             return
         differences = check_echo(conn.expected, echo)
         for warning in differences.minor:
-            self._note_once(f"echo:{warning}", warning)
+            self._reports.note_once("echo", warning, warning)
         if differences.grave and conn.update_tries < 2:
             self._send_update(conn)
             return
@@ -410,20 +336,6 @@ class Session:
         conn.ping_at = now + self.options.ping_interval_ms / 1000
         self._enter(S.READY)
         self._stream.emit(Connected(conn.id, round((now - conn.dialled_at) * 1000)))
-
-    def _report_server_error(self, error: ServerError) -> None:
-        """Errors of one cause while connecting are one report; on a live stream each is one."""
-        key = f"server:{error.code}"
-        if not self.connected:
-            if key in self._reported:
-                return
-            self._reported.add(key)
-        self._stream.emit(error)
-
-    def _note_once(self, key: str, message: str) -> None:
-        if key not in self._noted and len(self._noted) < 1000:
-            self._noted.add(key)
-            self._stream.emit(Warned(key.partition(":")[0], message))
 
     # Timer --------------------------------------------------------------------------------------------------
 
