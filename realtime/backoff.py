@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 USEFUL_MAX_S = 0.25
@@ -30,11 +31,10 @@ class Backoff:
         return max(delay, retry_after)
 
 
-def retry_after_seconds(headers: object) -> float:
-    """Seconds from a `Retry-After` header in a mapping of headers; 0 if absent or a date."""
-    get = getattr(headers, "get", None)
-    value = get("Retry-After") if get else None
+def retry_after_seconds(headers: Mapping[str, str] | None) -> float:
+    """Seconds from a `Retry-After` header, in whatever case it is written; 0 if absent, or a date."""
+    value = next((v for k, v in (headers or {}).items() if k.lower() == "retry-after"), "")
     try:
-        return max(0.0, float(value)) if value is not None else 0.0
-    except (TypeError, ValueError):
+        return max(0.0, float(value))
+    except ValueError:
         return 0.0
