@@ -97,6 +97,7 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         self._fences: deque[_Fence] = deque()
         self._metadata_json = ""
         self._metadata_at: deque[tuple[int, dict[str, Any] | None]] = deque(maxlen=256)
+        self._frame_seen = False
         self._held_metrics: list[Any] = []
         self._frame_format: tuple[int, int, int] = (0, 0, 0)
         self._audio_seen = False
@@ -266,12 +267,14 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
     def _take_frame(self, frame: AudioFrame) -> None:
         """Everything about a frame, before anything else can run: so a finalize can never overtake audio."""
         data = bytes(frame.get_buf())
+        readable = self.client is not None and self._take_format(frame, self.client)
         if self._dump is not None:
             self._dump.write(data)
         self._take_metadata(frame)
-        if self.client is None or not data:
-            return
-        if not self._take_format(frame, self.client):
+        if not self._frame_seen:
+            self._frame_seen = True
+            self._release_metrics()
+        if self.client is None or not readable or not data:
             return
         self.sent_buffer_length += len(data)
         position = self.client.push_audio(data)
@@ -297,9 +300,6 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
             self.session_id = str(session_id)
         position = self.client.session.stream.ledger.accepted if self.client else 0
         self._metadata_at.append((position, metadata))
-        held, self._held_metrics = self._held_metrics, []
-        for metrics in held:
-            self._put_metrics(metrics)
 
     def _take_format(self, frame: AudioFrame, client: OpenAIASRClient) -> bool:
         """Non-zero format fields of a frame win over the configuration. False: the frame cannot be read."""
@@ -329,6 +329,8 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
                 self._frame_format = (0, 0, 0)
                 self._put_error_once("frame_format", str(exc))
                 return False
+            if self._dump is not None:
+                self._dump.set_format(rate, channels, self.config.input_encoding)
         return True
 
     @override
@@ -496,10 +498,19 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
             self._put_metrics(metrics)
 
     def _put_metrics(self, metrics: dict[str, Any]) -> None:
-        if self.metadata is None:
-            self._held_metrics = [metrics]  # they are totals: the newest says it all
+        self._put(lambda: self.send_vendor_metrics(metrics), self.metadata)
+
+    async def _send_asr_metrics(self, metrics: Any) -> None:
+        """What every metric of the base goes through: before the first frame nobody knows whose they are."""
+        if self._frame_seen or "connect_delay" in metrics.metrics:
+            await super()._send_asr_metrics(metrics)
         else:
-            self._put(lambda: self.send_vendor_metrics(metrics), self.metadata)
+            self._held_metrics.append(metrics)
+
+    def _release_metrics(self) -> None:
+        held, self._held_metrics = self._held_metrics, []
+        for metrics in held:
+            self._put(functools.partial(super()._send_asr_metrics, metrics), self.metadata)
 
 
 async def _key_from_command(command: str) -> str:

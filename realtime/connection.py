@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -63,6 +64,7 @@ class Connection:
     "Control messages that wait for nothing."
     in_flight: int = 0
     blocked_since: float | None = None
+    last_audio_at: float = -math.inf
     audio_clock: float = 0.0
     "When a decoder at real-time speed would be through with what was appended."
     uncommitted: int = 0

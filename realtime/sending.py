@@ -44,7 +44,17 @@ class Sender:
         return self._next_of_server_turns(conn, now)
 
     def deadline(self, conn: Connection) -> float | None:
-        """When a commit that waits for the decoder may leave."""
+        """When a commit that waits for the decoder, or audio that waits for its interval, may leave."""
+        interval = self._stream.options.send_interval_ms / 1000
+        if interval and self._stream.lag_ms:
+            return conn.last_audio_at + interval
+        return self._commit_deadline(conn)
+
+    def _too_early(self, conn: Connection, now: float) -> bool:
+        """Audio goes out in packets of `send_interval_ms`; nothing that a boundary needs waits for it."""
+        return now < conn.last_audio_at + self._stream.options.send_interval_ms / 1000 - 1e-6
+
+    def _commit_deadline(self, conn: Connection) -> float | None:
         turn = self._current_turn()
         if turn is None or turn.span_end is None or not conn.ready or not self._may_send(conn):
             return None
@@ -56,6 +66,8 @@ class Sender:
 
     def _next_of_server_turns(self, conn: Connection, now: float) -> bytes | None:
         probe = self._finalizer.current_probe(conn)
+        if probe is None and self._too_early(conn, now):
+            return None
         message = self._audio(conn, now, probe.fence if probe else self._stream.ledger.accepted)
         if message is not None or probe is None:
             return message
@@ -91,6 +103,8 @@ class Sender:
     def _next_of_client_turns(self, conn: Connection, now: float) -> bytes | None:
         turn = self._current_turn()
         if turn is None or not self._may_send(conn):
+            return None
+        if turn.span_end is None and self._too_early(conn, now):
             return None
         end = turn.span_end if turn.span_end is not None else self._stream.ledger.accepted
         message = self._audio(conn, now, end, start=turn.span_start)
@@ -164,6 +178,7 @@ class Sender:
 
     def _written(self, conn: Connection, now: float, count: int, position: int | None) -> None:
         conn.map.add(count, position)
+        conn.last_audio_at = now
         conn.uncommitted += count
         conn.audio_clock = max(conn.audio_clock, now) + count / self._stream.rate
 

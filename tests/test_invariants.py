@@ -292,7 +292,7 @@ NAMES = [step for step, weight in STEPS for _ in range(weight)]
     ("detection", "model"),
     [("server_vad", COMMITTING), ("none", COMMITTING), ("local_vad", COMMITTING), ("local_vad", STREAMING)],
 )
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     steps=st.lists(st.integers(0, len(NAMES) - 1), min_size=30, max_size=120),
     seed=st.integers(0, 2**32),
@@ -313,7 +313,7 @@ HEALTHY = [step for step, weight in STEPS for _ in range(weight) if step not in 
     ("detection", "model"),
     [("server_vad", COMMITTING), ("none", COMMITTING), ("local_vad", COMMITTING), ("local_vad", STREAMING)],
 )
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(st.integers(0, len(HEALTHY) - 1), min_size=30, max_size=120), seed=st.integers(0, 2**32))
 def test_nothing_is_lost_while_nothing_breaks(detection: str, model: str, steps: list[int], seed: int) -> None:
     """Whatever the order of audio, time and answers: without a fault every sample of speech ends in a transcript."""

@@ -424,6 +424,15 @@ def test_stop_while_waiting_to_dial_is_immediate() -> None:
     assert d.session.get_timer() is None and d.session.state.value == "stopped"
 
 
+def test_fixed_packets_for_those_who_want_them() -> None:
+    d = Driver(options("none", send_interval_ms=100)).connect().push(tone(1_000), realtime=True)
+    appends = [m["audio"] for m in d.wire[1] if "audio" in m]
+    assert 9 <= len(appends) <= 11
+    assert all(n == pytest.approx(100 * 48, abs=21 * 48) for n in appends[1:])
+    d.push(tone(20)).finalize()
+    assert d.types()[-1] == "commit" and d.session.stats.sent_user_ms == 1_020, "a boundary waits for no packet"
+
+
 # One bad thing stays one bad thing
 
 

@@ -24,7 +24,7 @@ from .const import (
     PROPERTY_KEY_METADATA,
     PROPERTY_KEY_SESSION_ID,
 )
-from .message import ModuleError, ModuleErrorVendorInfo, ModuleMetricKey, ModuleType
+from .message import ModuleError, ModuleErrorVendorInfo, ModuleMetricKey, ModuleMetrics, ModuleType
 from .struct import ASRResult
 from .timeline import AudioTimeline
 from .types import ASRBufferConfig, ASRBufferConfigModeDiscard, ASRBufferConfigModeKeep
@@ -286,11 +286,17 @@ class AsyncASRBaseExtension(AsyncExtension):
         await self._send_metrics({ModuleMetricKey.ASR_ACTUAL_SEND: sent, ModuleMetricKey.ASR_ACTUAL_SEND_DELTA: delta})
 
     async def _send_metrics(self, metrics: dict[ModuleMetricKey, Any]) -> None:
+        # ModuleMetrics names the keys by plain strings.
+        plain = {key.value: value for key, value in metrics.items()}
+        await self._send_asr_metrics(ModuleMetrics(module=ModuleType.ASR, vendor=self.vendor(), metrics=plain))
+
+    async def _send_asr_metrics(self, metrics: ModuleMetrics) -> None:
+        """All metrics go through here, in every generation; a subclass may hold them back."""
         payload = {
             "id": self.uuid,
             "module": ModuleType.ASR.value,
-            "vendor": self.vendor(),
-            "metrics": {key.value: value for key, value in metrics.items()},
+            "vendor": metrics.vendor,
+            "metrics": metrics.metrics,
             "metadata": self.metadata or {},
         }
         await self._send(DATA_OUT_METRICS, payload)
