@@ -202,7 +202,7 @@ def test_an_extension_that_does_not_stop_is_cancelled_and_named() -> None:
             await asyncio.Event().wait()
 
     host = Host(app_property(graph("g", {"stuck": {}})), addons={"stuck": Stuck}, stop_timeout_s=0.05)
-    run = host.run(timeout_s=0.05)
+    run = host.run(timeout_s=0.01)
     assert "did not stop within 0.05 s" in str(run.error) and "stuck (in on_stop)" in str(run.error)
 
 
@@ -223,14 +223,14 @@ def test_sync_stop_lets_a_receiver_hear_what_others_say_while_stopping() -> None
     heard: list[str] = []
 
     class Talker(AsyncExtension):
-        async def on_start(self, ten_env) -> None:
-            await ten_env.send_cmd(close_app())
-
         async def on_stop(self, ten_env) -> None:
             await asyncio.sleep(0.02)
             await ten_env.send_data(Data.create("last_words"))
 
     class Listener(AsyncExtension):
+        async def on_start(self, ten_env) -> None:
+            await ten_env.send_cmd(close_app())
+
         async def on_data(self, ten_env, data) -> None:
             heard.append(data.get_name())
 

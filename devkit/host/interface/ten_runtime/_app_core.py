@@ -95,12 +95,9 @@ class AppCore:
     def start_graph(self, spec: GraphSpec, *, sync_stop: bool = False, fallback: dict[str, str] | None = None) -> Graph:
         """Start a graph; in the app's thread. Raises HostError when an extension cannot be created."""
         graph = Graph(self, uuid.uuid4().hex, spec, sync_stop=sync_stop, fallback=fallback)
+        graph.create_nodes(self._create)
         self._graphs[graph.graph_id] = graph
-        try:
-            graph.start(self._create)
-        except BaseException:
-            del self._graphs[graph.graph_id]
-            raise
+        graph.start()
         return graph
 
     def _create(self, spec: NodeSpec) -> Instance:

@@ -64,8 +64,8 @@ class Graph:
         self._not_stopped = 0
         self._all_stopped: list[tuple[Node, asyncio.Event]] = []
 
-    def start(self, create: Creator) -> None:
-        """Create every extension in the calling thread, then start them all. Raises HostError when one cannot be."""
+    def create_nodes(self, create: Creator) -> None:
+        """Create every extension, in the calling thread. Raises HostError when one cannot be."""
         try:
             for spec in self._spec.nodes:
                 instance = create(spec)
@@ -76,6 +76,9 @@ class Graph:
             self.release()
             raise
         self._running = self._not_stopped = len(self._nodes)
+
+    def start(self) -> None:
+        """Begin the life of every node."""
         for node in self._nodes.values():
             node.start()
         if not self._nodes:
@@ -97,10 +100,10 @@ class Graph:
 
     def abandon(self) -> list[str]:
         """Cancel what does not stop by itself; returns the nodes concerned with the hook each is stuck in."""
-        stuck = [node for node in self._nodes.values() if not node.closed]
-        for node in stuck:
+        stuck = {f"{node.name} (in on_{node.phase})": node for node in self._nodes.values() if not node.closed}
+        for node in stuck.values():
             node.abandon()
-        return [f"{node.name} (in on_{node.phase})" for node in stuck]
+        return list(stuck)
 
     def release(self) -> None:
         """Give the threads back; in the app's thread, after the nodes closed."""

@@ -73,6 +73,7 @@ class Node:
         self._waiting: list[tuple[Content, Conversion | None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._open_cmds: dict[ReturnPath, str] = {}
+        self._begun = False
         self._abandoned = False
         self._has_stopped = False
 
@@ -82,7 +83,7 @@ class Node:
 
     def stop(self) -> None:
         """Ask for on_stop and on_deinit; from any thread, any number of times."""
-        self.thread.call(self._stop.set)
+        self.thread.call(self._request_stop)
 
     def abandon(self) -> None:
         """Cancel everything the node still does; from any thread, when it does not stop in time."""
@@ -104,8 +105,17 @@ class Node:
         _log.write(level, message, None, None, DefaultLogOption, self.name)
 
     def _begin(self) -> None:
-        self._actor.attach(self)
-        self._spawn(self._live())
+        if not self._begun:
+            self._begun = True
+            self._actor.attach(self)
+            self._spawn(self._live())
+
+    def _request_stop(self) -> None:
+        self._stop.set()
+        if not self._begun:
+            # Interrupted between the starts of two nodes: this one never lived.
+            self._begun = True
+            self._close()
 
     def _spawn(self, routine: Any) -> None:
         task = self.thread.loop.create_task(routine)
