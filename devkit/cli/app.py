@@ -85,10 +85,11 @@ def _run(command: Callable[[], int], display: Display) -> None:
 
 def _start_logging() -> None:
     level = (logging.ERROR, logging.INFO, logging.DEBUG)[min(_Common.verbose, 2)]
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(name)s: %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
     if not _Common.verbose:
-        # What an error means for the user is said by the command; the host's own lines are for -v.
-        logging.getLogger("ten").setLevel(logging.CRITICAL)
+        # What an error of the graph means for the user is said by the command; the host's own lines are for -v.
+        handler.addFilter(lambda record: record.name != "ten")
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(name)s: %(message)s", handlers=[handler])
 
 
 @app.command("transcribe")
