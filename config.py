@@ -110,11 +110,17 @@ class OpenAIASRConfig(Section):
     finalize_timeout_ms: int = Field(default=2_000, ge=1, description="A finalize is answered by then.")
     stop_drain_ms: int = Field(default=500, ge=0, description="What a stop waits for the last words.")
     replay_window_ms: int = Field(
-        default=60_000, ge=0, description="Audio kept until it is transcribed; what is older and was never sent is lost. 0 keeps 10 s."
+        default=60_000,
+        ge=0,
+        description="Audio kept until it has its text; older audio that was never sent is lost. 0 keeps 10 s.",
     )
-    replay_speed: float = Field(default=4.0, ge=1, description="Speed of sending again, times real time (accepted, not used by this version).")
+    replay_speed: float = Field(
+        default=4.0, ge=1, description="Speed of catching up, times real time (this version does not use it)."
+    )
     replay_speed_streaming: float = Field(
-        default=1.25, ge=1, description="The same for models that stream text before the commit (not used by this version)."
+        default=1.25,
+        ge=1,
+        description="The same for models that stream (this version does not use it).",
     )
     max_turn_ms: int = Field(
         default=30_000,
@@ -122,12 +128,14 @@ class OpenAIASRConfig(Section):
         description="Longest turn we own; at most half of `replay_window_ms`, unless that is 0.",
     )
     order_hold_ms: int = Field(default=4_000, ge=0, description="How long a final waits for an earlier one.")
-    commit_timeout_ms: int = Field(default=3_000, ge=1, description="A commit is answered by then (accepted, not used by this version).")
+    commit_timeout_ms: int = Field(
+        default=3_000, ge=1, description="A commit is answered by then (this version does not use it)."
+    )
     item_timeout_ms: int = Field(
         default=6_000,
         ge=1,
         le=20_000,
-        description="A committed turn has its text by then plus half its length (accepted, not used by this version).",
+        description="A turn has its text by then plus half its length (this version does not use it).",
     )
     ping_interval_ms: int = Field(default=5_000, ge=1, description="Time between pings.")
     ping_timeout_ms: int = Field(default=6_000, ge=1, description="A ping is answered by then.")

@@ -30,7 +30,7 @@ from .openai_asr_client import Endpoint, OpenAIASRClient, OpenAIASRListener
 from .realtime import events as ev
 from .realtime.errors import ConfigurationError
 from .realtime.models import resolve_turn_detection
-from .telemetry import NON_FATAL, PRIVATE_RESULT_LOG, Telemetry, asr_info, status_arguments
+from .telemetry import NON_FATAL, PRIVATE_RESULT_LOG, Redactor, Telemetry, asr_info, status_arguments
 
 FATAL = -1000
 HAS_STATUS = hasattr(AsyncASRBaseExtension, "on_connected")
@@ -101,6 +101,7 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         self._held_metrics: list[Any] = []
         self._frame_format: tuple[int, int, int] = (0, 0, 0)
         self._audio_seen = False
+        self._started = False
         self._metrics_due_ms = METRICS_EVERY_MS
         self._last_metrics: dict[str, Any] = {}
 
@@ -180,9 +181,12 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
 
     def _endpoint(self, config: OpenAIASRConfig) -> Endpoint:
         settings = config.connection
+        redact = self._telemetry.redact
+        redact.add(settings.api_key, settings.api_key_command, settings.proxy, *settings.headers.values())
+        redact.add(settings.organization, settings.project)
         key: Any = settings.api_key
         if settings.api_key_command is not None:
-            key = functools.partial(_key_from_command, settings.api_key_command)
+            key = functools.partial(_key_from_command, settings.api_key_command, redact)
         return Endpoint(
             base_url=config.base_url.get_secret_value(),
             api_key=key,
@@ -237,7 +241,14 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
     async def start_connection(self) -> None:
         # Newer bases announce "connecting" before this body runs; when that is all that is wanted, stop here.
         if self.client is not None and not _announcing.get():
+            self._started = True
             self.client.start()
+
+    def _connect_early(self, client: OpenAIASRClient) -> None:
+        """Hosts may deliver frames and finalizes before `on_start` has run: they are not for an idle extension."""
+        if self.auto_connect and not self._started:
+            self._started = True
+            client.start()
 
     @override
     def is_connected(self) -> bool:
@@ -276,6 +287,7 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
             self._release_metrics()
         if self.client is None or not readable or not data:
             return
+        self._connect_early(self.client)
         self.sent_buffer_length += len(data)
         position = self.client.push_audio(data)
         self._audio_seen = True
@@ -342,6 +354,7 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         if self.client is None:
             self._put_finalize_end(fence)
             return
+        self._connect_early(self.client)
         self._fences.append(fence)
         self._telemetry.vendor("info", f"vendor_cmd: finalize {fence.finalize_id}")
         self.client.finalize(fence.finalize_id)
@@ -478,8 +491,9 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
     def _put_error(
         self, code: int, message: str, vendor_code: str, vendor_message: str, metadata: dict[str, Any] | None
     ) -> None:
-        error = ModuleError(module="asr", code=code, message=message)
-        info = ModuleErrorVendorInfo(vendor=VENDOR, code=str(vendor_code), message=vendor_message)
+        redact = self._telemetry.redact
+        error = ModuleError(module="asr", code=code, message=redact(message))
+        info = ModuleErrorVendorInfo(vendor=VENDOR, code=redact(str(vendor_code)), message=redact(vendor_message))
         self._put(lambda: self.send_asr_error(error, info), metadata if metadata is not None else self.metadata)
 
     def _put_error_once(self, cause: str, message: str) -> None:
@@ -513,7 +527,7 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
             self._put(functools.partial(super()._send_asr_metrics, metrics), self.metadata)
 
 
-async def _key_from_command(command: str) -> str:
+async def _key_from_command(command: str, redact: Redactor) -> str:
     """What *command* prints, run by the shell at every connect."""
     process = await asyncio.create_subprocess_shell(
         command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
@@ -521,4 +535,6 @@ async def _key_from_command(command: str) -> str:
     output, _ = await process.communicate()
     if process.returncode != 0:
         raise RuntimeError(f"exit status {process.returncode}")
-    return output.decode().strip()
+    key = output.decode().strip()
+    redact.add(key)
+    return key

@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 from .realtime import events as ev
+from .realtime.errors import mask_keys
 from .realtime.ledger import State
 from .realtime.stream import Stream
 
@@ -20,19 +21,40 @@ PRIVATE_RESULT_LOG = "send_asr_result"
 _LEVELS = ("debug", "info", "warn", "error")
 
 
+class Redactor:
+    """Takes secrets out of text on its way to a log or an error: servers quote keys, proxies quote headers."""
+
+    SHORTEST = 6
+    "A secret shorter than this cannot be told from ordinary text; no service issues such keys."
+
+    def __init__(self) -> None:
+        self._secrets: set[str] = set()
+
+    def add(self, *secrets: str | None) -> None:
+        """Never let these through again."""
+        self._secrets.update(secret for secret in secrets if secret and len(secret) >= self.SHORTEST)
+
+    def __call__(self, text: str) -> str:
+        """*text* without any secret added, and without what looks like a key."""
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return mask_keys(text)
+
+
 class Telemetry:
     """Logging with our own level, and counters that go out as metrics."""
 
     def __init__(self) -> None:
         self.env: Any = None
         self.level = "info"
+        self.redact = Redactor()
         self._said: set[str] = set()
         self._user_rest = 0.0
         self._silence_rest = 0.0
 
     def _log(self, level: str, message: str, category: str) -> None:
         if self.env is not None and _LEVELS.index(level) >= _LEVELS.index(self.level):
-            getattr(self.env, f"log_{level}")(message, category=category)
+            getattr(self.env, f"log_{level}")(self.redact(message), category=category)
 
     def key_point(self, level: str, message: str) -> None:
         """Log for the operator."""

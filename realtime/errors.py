@@ -15,6 +15,11 @@ _MAX_SHOWN = 80
 _SECRET = re.compile(r"\b(?:sk|ek|pk|sess|rk)[-_][\w-]{4,}|(?i:\bbearer)\s+\S+|(?:(?<=//)|^)[^/\s@]+@")
 
 
+def mask_keys(text: str) -> str:
+    """*text* with `***` for everything that looks like a key or a credential."""
+    return _SECRET.sub("***", text)
+
+
 def show_value(value: Any) -> str:
     """*value* for a message to the operator: short, on one line, what looks like a key replaced by ``***``.
 
@@ -27,7 +32,7 @@ def show_value(value: Any) -> str:
     if isinstance(value, (int, float)):
         return str(value)
     if isinstance(value, str):
-        text = _SECRET.sub("***", " ".join(value.split()))
+        text = mask_keys(" ".join(value.split()))
         return f'"{text}"' if len(text) <= _MAX_SHOWN else f'"{text[:_MAX_SHOWN]}…" ({len(value)} characters)'
     if isinstance(value, dict):
         return "an object"

@@ -122,13 +122,27 @@ class Stream:
         """Gate quiet audio that cannot belong to a turn any more. Works in steps of 100 ms, to be cheap."""
         padding = self.options.turn_detection.prefix_padding_ms + QUIET_GRACE_S * 1000
         before = self.ledger.accepted - self.samples(padding)
-        held = [t.span_start for t in self.book.turns if t.span_end is None and self._holds_silence(t)]
+        held = [t.span_start for t in self.book.turns if self._unsent(t) and self._holds_silence(t)]
         before = min([before, *held])
         if before - self._gated_until < self.samples(100):
             return
+        before = self._before_waiting_speech(before)
         self._gated_until = before
         self.ledger.gate_quiet(before, frozenset({State.PENDING, State.SENT}), "silence")
         self._open_turn_skips_silence()
+
+    def _before_waiting_speech(self, position: int) -> int:
+        """*position*, or the first speech before it that waits for a connection: pauses behind it go out with it."""
+        for start, end, fate in self.ledger.fates(self.ledger.settled_until, position):
+            if fate.state is State.PENDING:
+                bounds = self.ledger.speech_bounds(start, end)
+                if bounds is not None:
+                    return bounds[0]
+        return position
+
+    @staticmethod
+    def _unsent(turn: Turn) -> bool:
+        return turn.span_end is None or (turn.client_owned and turn.commit_sent_at is None)
 
     def _holds_silence(self, turn: Turn) -> bool:
         # Pauses inside an open turn are part of it; an open turn without any speech yet holds nothing.
