@@ -53,13 +53,13 @@ def copy_package(target: Path, root: Path = ROOT) -> Path:
 
 
 def build(dist: Path, root: Path = ROOT) -> Path:
-    """Make ``<dist>/<name>-<version>-ten.zip`` and return its path."""
+    """Make ``<dist>/<name>-<version>-ten.tar.gz`` and return its path."""
     manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
     name, version = manifest["name"], manifest["version"]
     staging = dist / "ten"
     shutil.rmtree(staging, ignore_errors=True)
     copy_package(staging / name, root)
-    archive = shutil.make_archive(str(dist / f"{name}-{version}-ten"), "zip", staging, name)
+    archive = shutil.make_archive(str(dist / f"{name}-{version}-ten"), "gztar", staging, name)
     shutil.rmtree(staging)
     return Path(archive)
 

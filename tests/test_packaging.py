@@ -8,6 +8,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,9 @@ print(extension.OpenAIASRExtension("stt").vendor())
 def test_the_archive_unpacks_to_one_folder(package: dict[str, Any], tmp_path: Path) -> None:
     archive = package["build"](tmp_path)
     version = json.loads((ROOT / "manifest.json").read_text(encoding="utf-8"))["version"]
-    assert archive.name == f"{NAME}-{version}-ten.zip"
-    names = zipfile.ZipFile(archive).namelist()
+    assert archive.name == f"{NAME}-{version}-ten.tar.gz"
+    with tarfile.open(archive) as tar:
+        names = tar.getnames()
     assert {name.partition("/")[0] for name in names} == {NAME}
     assert f"{NAME}/realtime/messages.py" in names
     assert not [name for name in names if "/devkit/" in name or "/tests/" in name or "__pycache__" in name]
