@@ -432,8 +432,7 @@ class OpenAIASRClient:
     async def _run(self, link: _Link) -> None:
         """Dial, then read until the connection ends."""
         try:
-            headers = await self._headers()
-            transport = await self._dialler(self._url, headers, self._endpoint)
+            transport = await self._dial(link)
         except TransportRefused as exc:
             self._session.connection_refused(link.number, exc.status, exc.headers, self._clock())
             self._pump()
@@ -444,29 +443,43 @@ class OpenAIASRClient:
         link.transport = transport
         self._session.connection_opened(link.number, transport.headers, self._clock())
         self._pump()
-        link.tasks.append(self._spawn(self._write(link, transport)))
-        await self._read(link, transport)
+        link.tasks.append(self._spawn(self._until_lost(link, transport, self._write)))
+        await self._until_lost(link, transport, self._read)
+
+    async def _dial(self, link: _Link) -> Transport:
+        try:
+            return await self._dialler(self._url, await self._headers(), self._endpoint)
+        except TransportRefused:
+            raise
+        except Exception as exc:  # whatever a library raises, the attempt failed; its text may hold a secret
+            raise TransportRefused(0, f"the attempt failed with {type(exc).__name__}") from None
+
+    async def _until_lost(
+        self, link: _Link, transport: Transport, work: Callable[[_Link, Transport], Awaitable[None]]
+    ) -> None:
+        """Do *work* on a connection. However it ends, the session learns it: no connection goes silently dead."""
+        try:
+            await work(link, transport)
+        except TransportClosed as exc:
+            code, reason = exc.code, exc.reason
+        except Exception as exc:
+            log.error("connection %d failed with %s", link.number, type(exc).__name__)
+            code, reason = ABNORMAL_CLOSURE, type(exc).__name__
+        self._session.connection_lost(link.number, code, reason, self._clock())
+        self._pump()
 
     async def _read(self, link: _Link, transport: Transport) -> None:
-        try:
-            while True:
-                data = await transport.receive()
-                self._session.receive_message(link.number, data, self._clock())
-                self._pump()
-        except TransportClosed as exc:
-            self._session.connection_lost(link.number, exc.code, exc.reason, self._clock())
+        while True:
+            data = await transport.receive()
+            self._session.receive_message(link.number, data, self._clock())
             self._pump()
 
     async def _write(self, link: _Link, transport: Transport) -> None:
-        try:
-            while True:
-                while link.queue:
-                    await self._write_one(link, transport, link.queue.popleft())
-                link.wake.clear()
-                await link.wake.wait()
-        except TransportClosed as exc:
-            self._session.connection_lost(link.number, exc.code, exc.reason, self._clock())
-            self._pump()
+        while True:
+            while link.queue:
+                await self._write_one(link, transport, link.queue.popleft())
+            link.wake.clear()
+            await link.wake.wait()
 
     async def _write_one(self, link: _Link, transport: Transport, action: Send | Ping) -> None:
         if isinstance(action, Send):
