@@ -38,6 +38,8 @@ HAS_STATUS = hasattr(AsyncASRBaseExtension, "on_connected")
 VENDOR = "openai"
 METRICS_EVERY_MS = 1000
 "Audio time between two vendor metrics while audio flows."
+METADATA_KEPT = 8192
+"Changes of metadata remembered: a minute of frames of 10 ms that each carry their own, and more."
 
 log = logging.getLogger(__name__)
 _announcing: ContextVar[bool] = ContextVar("announcing", default=False)
@@ -96,7 +98,7 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         self._telemetry = Telemetry()
         self._fences: deque[_Fence] = deque()
         self._metadata_json = ""
-        self._metadata_at: deque[tuple[int, dict[str, Any] | None]] = deque(maxlen=256)
+        self._metadata_at: deque[tuple[int, str]] = deque(maxlen=METADATA_KEPT)
         self._frame_seen = False
         self._held_metrics: list[Any] = []
         self._frame_format: tuple[int, int, int] = (0, 0, 0)
@@ -311,7 +313,7 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         if session_id is not None:
             self.session_id = str(session_id)
         position = self.client.session.stream.ledger.accepted if self.client else 0
-        self._metadata_at.append((position, metadata))
+        self._metadata_at.append((position, text))
 
     def _take_format(self, frame: AudioFrame, client: OpenAIASRClient) -> bool:
         """Non-zero format fields of a frame win over the configuration. False: the frame cannot be read."""
@@ -458,13 +460,12 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
 
     def _metadata_of(self, start_ms: int) -> dict[str, Any] | None:
         """The metadata the frames carried where a span begins."""
+        if not self._metadata_at:
+            return self.metadata
         rate = self.client.session.stream.rate if self.client else 1
-        found = self._metadata_at[0][1] if self._metadata_at else self.metadata
-        for position, metadata in self._metadata_at:
-            if position * 1000 // rate > start_ms:
-                break
-            found = metadata
-        return found
+        known = (text for position, text in reversed(self._metadata_at) if position * 1000 // rate <= start_ms)
+        metadata: dict[str, Any] = json.loads(next(known, self._metadata_at[0][1]))
+        return metadata
 
     def _put_result(self, event: ev.Transcript) -> None:
         assert self.config is not None
