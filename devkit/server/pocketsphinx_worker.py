@@ -25,11 +25,12 @@ _FRAME_MS = 10
 
 MAX_LIVE = 4
 "Decoders that follow an utterance while it is spoken; each costs about 90 MB."
-_RECHECK_SECONDS = 12.0
-"""A speaker's first utterance is decoded again as a whole, if it is no longer than this.
+_WHOLE_SECONDS = 15.0
+"""An utterance no longer than this is decoded again when it is over, as a whole, and that is its text.
 
-A decoder that does not know the channel's mean yet (cepstral mean normalisation) gets one word in nine wrong
-instead of one in twenty; decoding a second time costs 0.09 s of CPU for each second of audio.
+Decoding audio as it comes has to guess the channel's mean (cepstral mean normalisation). On a speaker's first sentence
+the guess doubles the wrong words, on telephone audio it triples them. Decoding again costs 0.09 s of CPU for a second
+of audio; with more of it the speaker would wait too long, and the mean is learned by then.
 """
 _KEEP_SECONDS = 60.0
 "The last of an utterance for which no decoder is free; turns are shorter."
@@ -40,13 +41,12 @@ _VARIANT = re.compile(r"\(\d+\)$")
 class Utterance:
     """What is known of one utterance."""
 
-    def __init__(self, decoder: Any | None, cmn: str, known_speaker: bool, partials: bool) -> None:
+    def __init__(self, decoder: Any | None, partials: bool) -> None:
         self.decoder = decoder
         "None: too many speak at once, this one is decoded when it ends."
-        self.cmn = cmn
         self.partials = partials
-        self.again = decoder is None or not known_speaker
-        "Decode `audio` as a whole at the end."
+        self.whole = True
+        "Decode `audio` when it ends."
         self.audio = bytearray()
 
 
@@ -59,8 +59,14 @@ class Worker:
         self._output = output
         self._free: list[Any] = [self._make()]
         self._live = 0
+        # A decoder that has once decoded audio as it came uses the guessed mean ever after: this one never does.
+        self._whole: Any = None
         self._utterances: dict[int, Utterance] = {}
         self._default_cmn: str = self._free[0].get_cmn(False)
+
+    def prepare(self) -> None:
+        """Make what the first utterance would otherwise wait for when it ends."""
+        self._whole = self._make()
 
     def handle(self, kind: bytes, number: int, payload: bytes) -> None:
         """Serve one request and answer it."""
@@ -89,40 +95,40 @@ class Worker:
         return self._library.Decoder(samprate=RATE, loglevel="FATAL", logfn=os.devnull)
 
     def _start(self, number: int, request: dict[str, Any]) -> None:
-        cmn = request["cmn"]
         decoder = None
         if self._live < MAX_LIVE:
             decoder = self._free.pop() if self._free else self._make()
-            decoder.set_cmn(cmn or self._default_cmn)
+            decoder.set_cmn(request["cmn"] or self._default_cmn)
             decoder.start_utt()
             self._live += 1
-        self._utterances[number] = Utterance(decoder, cmn or self._default_cmn, cmn is not None, request["partials"])
+        self._utterances[number] = Utterance(decoder, request["partials"])
 
     def _hear(self, utterance: Utterance, pcm: bytes) -> str:
-        if utterance.again:
+        if utterance.whole:
             utterance.audio += pcm
         if utterance.decoder is None:
             del utterance.audio[: -int(_KEEP_SECONDS * RATE) * _WIDTH]
             return ""
-        if utterance.again and len(utterance.audio) > _RECHECK_SECONDS * RATE * _WIDTH:
-            utterance.again = False
+        if utterance.whole and len(utterance.audio) > _WHOLE_SECONDS * RATE * _WIDTH:
+            utterance.whole = False
             utterance.audio.clear()
         utterance.decoder.process_raw(pcm, False, False)
         hypothesis = utterance.decoder.hyp() if utterance.partials else None
         return _plain(hypothesis.hypstr) if hypothesis is not None else ""
 
     def _finish(self, utterance: Utterance) -> dict[str, Any]:
-        decoder = self._take_back(utterance)
-        if decoder is None:
-            # Nobody waits for a speaker who does not stop: beyond those who speak, there is always one more.
-            decoder = self._free.pop() if self._free else self._make()
-            decoder.set_cmn(utterance.cmn)
-        if utterance.again:
-            decoder.start_utt()
-            if utterance.audio:
-                decoder.process_raw(bytes(utterance.audio), False, True)
-            decoder.end_utt()
-        self._free.append(decoder)
+        live = self._take_back(utterance)
+        if live is not None:
+            self._free.append(live)
+        if not utterance.whole:
+            return _result(live)
+        # Should it break, it is not used again.
+        decoder, self._whole = self._whole or self._make(), None
+        decoder.start_utt()
+        if utterance.audio:
+            decoder.process_raw(bytes(utterance.audio), False, True)
+        decoder.end_utt()
+        self._whole = decoder
         return _result(decoder)
 
     def _abandon(self, utterance: Utterance | None) -> None:
@@ -176,6 +182,7 @@ def main() -> None:
         answers.flush()
         return
     worker.answer(b"P", 0, b"")
+    worker.prepare()
     while True:
         header = requests.read(HEADER.size)
         if len(header) < HEADER.size:

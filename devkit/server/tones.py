@@ -115,9 +115,9 @@ def _runs(wave: Floats, rate: int) -> list[tuple[int, int, int]]:
     """Cut one stretch where its tones change (a hole in the audio joins two blocks): (begin, end, code) each."""
     frame, hop = rate * _FRAME_MS // 1000, rate * _HOP_MS // 1000
     if len(wave) <= frame:
-        return [(0, len(wave), _code(wave, rate))]
+        return [(0, len(wave), _codes(wave[None, :], rate)[0])]
     starts = [*range(0, len(wave) - frame, hop), len(wave) - frame]
-    codes = [_code(wave[start : start + frame], rate) for start in starts]
+    codes = _codes(np.lib.stride_tricks.sliding_window_view(wave, frame)[starts], rate)
     runs: list[tuple[int, int, int]] = []
     begin = 0
     for index in range(1, len(starts) + 1):
@@ -131,17 +131,18 @@ def _runs(wave: Floats, rate: int) -> list[tuple[int, int, int]]:
     return [run for run in runs if run[1] - run[0] >= shortest]
 
 
-def _code(wave: Floats, rate: int) -> int:
-    """Four digits as one number: the strongest tone of each group."""
-    strength = np.abs(_probes(len(wave), rate) @ wave).reshape(_GROUPS, 10)
-    digits = np.argmax(strength, axis=1)
-    return int(digits @ np.array([1000, 100, 10, 1]))
+def _codes(frames: Floats, rate: int) -> list[int]:
+    """Four digits as one number for each row of *frames*: the strongest tone of each group."""
+    cosines, sines = _probes(frames.shape[1], rate)
+    power = np.square(frames @ cosines) + np.square(frames @ sines)
+    digits = np.argmax(power.reshape(len(frames), _GROUPS, 10), axis=2)
+    return [int(code) for code in digits @ np.array([1000, 100, 10, 1])]
 
 
 @lru_cache(maxsize=64)
-def _probes(length: int, rate: int) -> npt.NDArray[np.complex128]:
-    """(40, length): what each frequency is multiplied with."""
+def _probes(length: int, rate: int) -> tuple[Floats, Floats]:
+    """Two of (length, 40): what a frame is multiplied with to find each frequency in it."""
     frequencies = _BASE_HZ + _STEP_HZ * np.arange(_GROUPS * 10)
-    window = np.hanning(length + 2)[1:-1]
-    probes: npt.NDArray[np.complex128] = np.exp(-2j * np.pi * frequencies[:, None] * np.arange(length) / rate) * window
-    return probes
+    window = np.hanning(length + 2)[1:-1, None]
+    phase = 2 * np.pi * np.arange(length)[:, None] * frequencies / rate
+    return window * np.cos(phase), window * np.sin(phase)
