@@ -76,6 +76,7 @@ class Host:
         builtins = {name: _creator(factory) for name, factory in (addons or {}).items()}
         self._core = AppCore(builtins=builtins, strict=strict, stop_timeout_s=stop_timeout_s)
         self._stopped = False
+        self._ran = False
 
     def run(self, graph_name: str | None = None, *, timeout_s: float | None = None) -> GraphRun:
         """Run one predefined graph, or without a name those marked ``auto_start`` (or the only one there is).
@@ -84,6 +85,9 @@ class Host:
         exception in a hook; every extension has had its on_stop and on_deinit then. What goes wrong is returned,
         not raised, except KeyboardInterrupt and the like, which pass after everything was stopped.
         """
+        if self._ran:
+            raise RuntimeError("a Host runs once: make another for the next run")
+        self._ran = True
         error: HostError | None = None
         try:
             self._core.run(lambda: self._start(graph_name), timeout_s)

@@ -194,6 +194,8 @@ def test_stop_before_run_starts_nothing_that_lasts() -> None:
     host = Host(app_property(graph("g", {"idle": {}})), addons={"idle": AsyncExtension})
     host.stop()
     assert host.run(timeout_s=10).stopped
+    with pytest.raises(RuntimeError, match="runs once"):
+        host.run()
 
 
 def test_an_extension_that_does_not_stop_is_cancelled_and_named() -> None:

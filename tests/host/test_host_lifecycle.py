@@ -9,7 +9,7 @@ import threading
 from typing import Any
 
 import pytest
-from ten_runtime import AsyncExtension, AsyncExtensionTester, Data, Extension, HostError
+from ten_runtime import AsyncExtension, AsyncExtensionTester, Data, Extension, HostError, Loc
 
 
 class Burst(AsyncExtensionTester):
@@ -370,3 +370,23 @@ def test_a_synchronous_extension_has_its_own_thread_and_says_when_a_stage_is_ove
     assert events[0] == ("init", (5, None))
     assert [event for event in events if isinstance(event, int)] == list(range(10))
     assert ("sent", None) in events
+
+
+def test_a_synchronous_extension_is_not_entered_again_while_it_handles_a_message(register, run_single) -> None:
+    events: list[str] = []
+
+    class Chain(Extension):
+        def on_data(self, ten_env, data) -> None:
+            number = data.get_property_int("n")[0]
+            events.append(f"{number} begins")
+            if number == 0:
+                again = Data.create("number")
+                again.set_property_int("n", 100)
+                again.set_dests([Loc("", None, self.name)])
+                ten_env.send_data(again)
+            if number == 100:
+                ten_env.send_data(Data.create("done"))
+            events.append(f"{number} ends")
+
+    run_single(Burst, register("chain", Chain))
+    assert events[:2] == ["0 begins", "0 ends"] and events[-2:] == ["100 begins", "100 ends"]

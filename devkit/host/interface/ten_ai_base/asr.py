@@ -66,37 +66,37 @@ class AsyncASRBaseExtension(AsyncExtension):
     @abstractmethod
     def vendor(self) -> str:
         """Return a short, stable vendor name."""
-        raise NotImplementedError
+        raise _undefined(self, "vendor")
 
     @abstractmethod
     async def start_connection(self) -> None:
         """Connect, or begin to; called again for every reconnect."""
-        raise NotImplementedError
+        raise _undefined(self, "start_connection")
 
     @abstractmethod
     def is_connected(self) -> bool:
         """True only while audio may be sent."""
-        raise NotImplementedError
+        raise _undefined(self, "is_connected")
 
     @abstractmethod
     async def stop_connection(self) -> None:
         """Close."""
-        raise NotImplementedError
+        raise _undefined(self, "stop_connection")
 
     @abstractmethod
     def input_audio_sample_rate(self) -> int:
         """Return the sample rate of the frames in hertz."""
-        raise NotImplementedError
+        raise _undefined(self, "input_audio_sample_rate")
 
     @abstractmethod
     async def send_audio(self, frame: AudioFrame, session_id: str | None) -> bool:
         """Send one frame; True when it was accepted. A frame that is not accepted is lost."""
-        raise NotImplementedError
+        raise _undefined(self, "send_audio")
 
     @abstractmethod
     async def finalize(self, session_id: str | None) -> None:
         """Make the vendor finish; one ``send_asr_finalize_end`` is due some time after."""
-        raise NotImplementedError
+        raise _undefined(self, "finalize")
 
     def input_audio_channels(self) -> int:
         return 1
@@ -310,3 +310,7 @@ class AsyncASRBaseExtension(AsyncExtension):
     def _on_timeline_error(self, message: str) -> None:
         if self.ten_env is not None:
             self.ten_env.log_error(message)
+
+
+def _undefined(extension: AsyncASRBaseExtension, hook: str) -> TypeError:
+    return TypeError(f"{type(extension).__name__} must define {hook}()")

@@ -18,6 +18,7 @@ class AsyncExtensionActor:
     """Coroutine hooks with an AsyncTenEnv."""
 
     overlapping = False
+    immediate = True
 
     def __init__(self, extension: AsyncExtension) -> None:
         self._target: Any = extension
@@ -52,6 +53,7 @@ class ExtensionActor:
     """Plain hooks with a TenEnv; a stage is over when its ``on_*_done`` was called."""
 
     overlapping = False
+    immediate = False
 
     def __init__(self, extension: Extension) -> None:
         self._target: Any = extension

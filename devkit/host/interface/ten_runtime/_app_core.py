@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -20,8 +21,6 @@ from ._properties import resolve_placeholders
 from .cmd_result import StatusCode
 from .error import HostError, TenError, TenErrorCode
 from .loc import Loc
-from .log_level import LogLevel
-from .log_option import DefaultLogOption
 from .start_graph_cmd import START_GRAPH
 from .stop_graph_cmd import CLOSE_APP, STOP_GRAPH
 
@@ -111,7 +110,8 @@ class AppCore:
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         try:
-            start()
+            if not self._closing:
+                start()
             while not self._closing:
                 try:
                     job = self._mail.get(timeout=None if deadline is None else max(0.0, deadline - time.monotonic()))
@@ -141,7 +141,8 @@ class AppCore:
             first = self.failure is None
             if first:
                 self.failure, self.cause, self.failed_extension = failure, error, extension
-        _log.write(LogLevel.ERROR, str(failure), None, None, DefaultLogOption, extension)
+        _log.note(logging.ERROR, str(failure), extension)
+        _log.note(logging.DEBUG, f"traceback of the failure of {extension!r}", extension, error)
         self.close()
 
     def dropped(self, drop: DroppedMessage) -> None:

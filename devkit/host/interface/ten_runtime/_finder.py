@@ -23,7 +23,7 @@ from .extension import Extension
 from .ten_env import AddonTenEnv
 
 CREATE_TIMEOUT_S = 30.0
-_CHECKOUT = Path(__file__).resolve().parents[4]
+_HERE = Path(__file__).resolve().parent
 
 
 def create_instance(spec: NodeSpec) -> Instance:
@@ -57,18 +57,32 @@ def as_instance(name: str, extension: object, base_dir: Path | None) -> Instance
 
 
 def _import_addon(name: str) -> Registration:
-    problems: list[str] = []
-    for attempt in (_import_installed, _import_from_folder(_CHECKOUT), _import_from_folder(Path.cwd())):
+    folders = _folders()
+    for folder in (None, *folders):
         try:
-            attempt(name)
+            if folder is None:
+                _import_installed(name)
+            else:
+                _import_from(folder, name)
         except Exception as error:
             raise HostError(f"importing addon {name!r} failed: {type(error).__name__}: {error}") from error
         found = _AddonManager._find(name)
         if found is not None:
             return found
-    problems.append(f"addon {name!r} not found: not registered, no ten_packages.extension.{name} on the import path")
-    problems.append(f"and neither {_CHECKOUT} nor {Path.cwd()} is an extension of that name")
-    raise HostError(", ".join(problems))
+    places = " nor ".join(str(folder) for folder in folders)
+    raise HostError(
+        f"addon {name!r} not found: not registered, no ten_packages.extension.{name} on the import path, "
+        f"and neither {places} is an extension of that name"
+    )
+
+
+def _folders() -> list[Path]:
+    """The checkout of this host and the working directory."""
+    checkout = _HERE.parent.parent.parent.parent
+    try:
+        return [checkout, Path.cwd()]
+    except OSError:
+        return [checkout]
 
 
 def _import_installed(name: str) -> None:
@@ -81,26 +95,21 @@ def _import_installed(name: str) -> None:
         importlib.import_module(full)
 
 
-class _import_from_folder:
-    """Imports an extension from a folder whose manifest bears its name, whatever the folder is called."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __call__(self, name: str) -> None:
-        try:
-            manifest = json.loads((self._folder / "manifest.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return
-        if isinstance(manifest, dict) and manifest.get("type") == "extension" and manifest.get("name") == name:
-            _loader().load_extension(self._folder)
+def _import_from(folder: Path, name: str) -> None:
+    """Import the extension in *folder*, whatever the folder is called, when its manifest bears *name*."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if isinstance(manifest, dict) and manifest.get("type") == "extension" and manifest.get("name") == name:
+        _loader().load_extension(folder)
 
 
 def _loader() -> ModuleType:
     """Return devkit/host/loader.py, executed by path: this package knows no other name for it."""
-    path = Path(__file__).resolve().parents[2] / "loader.py"
+    path = _HERE.parent.parent / "loader.py"
     spec = importlib.util.spec_from_file_location("_ten_host_loader", path)
-    if spec is None or spec.loader is None:
+    if spec is None or spec.loader is None or not path.is_file():
         raise HostError(f"{path} is missing")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

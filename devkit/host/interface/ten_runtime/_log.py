@@ -46,9 +46,10 @@ def write(
     return None
 
 
-def note(level: int, message: str, node: str = "") -> None:
-    """Write a record of the host's own, at a level of ``logging``."""
-    logger.log(level, message, stacklevel=2, extra={"category": None, "fields": None, "ten_extension": node})
+def note(level: int, message: str, node: str = "", error: BaseException | None = None) -> None:
+    """Write a record of the host's own, at a level of ``logging``, with the traceback of *error*."""
+    extra = {"category": None, "fields": None, "ten_extension": node}
+    logger.log(level, message, stacklevel=2, extra=extra, exc_info=error)
 
 
 def configure(log_config: Any) -> None:

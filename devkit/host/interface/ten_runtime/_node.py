@@ -38,6 +38,9 @@ class Actor(Protocol):
     overlapping: bool
     """True for testers: on_stop does not wait for an on_start that still runs."""
 
+    immediate: bool
+    """True when :meth:`handle` only makes a coroutine, so a message may be handed over while another is."""
+
     def attach(self, node: Node) -> None:
         """Called once, before any hook."""
 
@@ -91,7 +94,7 @@ class Node:
 
     def deliver(self, content: Content, conversion: Conversion | None) -> None:
         """Take a message from any thread; messages of one sender keep their order."""
-        if self.thread.here and not self.closed:
+        if self._actor.immediate and self.thread.here and not self.closed:
             self._accept(content, conversion)
         elif not self.thread.call(self._accept, content, conversion):
             self._refuse(content)

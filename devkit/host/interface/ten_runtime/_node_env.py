@@ -97,12 +97,12 @@ class NodeEnv(TenEnvBase):
         return None
 
     def _send(self, msg: Msg) -> TenError | None:
-        return self._node.graph.send(self._node, msg)
+        return self._node.graph.send(self._node, need(msg, Msg, "message"))
 
     def _send_cmd(
         self, cmd: Cmd, handler: Callable[[CmdResult | None, TenError | None], None], every: bool
     ) -> TenError | None:
-        return self._node.graph.send_cmd(self._node, cmd, handler, every)
+        return self._node.graph.send_cmd(self._node, need(cmd, Msg, "cmd"), handler, every)
 
     def _return(self, result: CmdResult) -> TenError | None:
         need(result, CmdResult, "result")

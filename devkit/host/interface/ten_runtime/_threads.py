@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
 import importlib.util
 import logging
@@ -66,16 +65,15 @@ class LoopThread:
 
 
 async def _cancel_leftovers() -> None:
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    this = asyncio.current_task()
+    tasks = [task for task in asyncio.all_tasks() if task is not this]
     for task in tasks:
-        if task is not None:
-            task.cancel()
+        task.cancel()
     if tasks:
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.wait([task for task in tasks if task is not None], timeout=LEFTOVER_GRACE_S)
+        await asyncio.wait(tasks, timeout=LEFTOVER_GRACE_S)
     for task in tasks:
         # Retrieve what a cancelled task raised, or asyncio reports it at some later garbage collection.
-        if task is not None and task.done() and not task.cancelled():
+        if task.done() and not task.cancelled():
             task.exception()
 
 
