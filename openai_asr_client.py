@@ -335,7 +335,10 @@ class OpenAIASRClient:
         return self._session.stream.ledger.accepted
 
     def finalize(self, finalize_id: str | None = None) -> asyncio.Future[ev.FinalizeDone]:
-        """Ask for the text of everything pushed so far; the future is the one answer, by `finalize_timeout_ms`."""
+        """Ask for the text of everything pushed so far; the future is the one answer, by `finalize_timeout_ms`.
+
+        The answer comes behind the events before it, so a callback must not wait for it.
+        """
         self._ensure_dispatcher()
         finalize_id = finalize_id if finalize_id is not None else uuid.uuid4().hex
         answer: asyncio.Future[ev.FinalizeDone] = asyncio.get_running_loop().create_future()
@@ -359,7 +362,7 @@ class OpenAIASRClient:
         await self._idle.wait()
         if self._timer is not None:
             self._timer.cancel()
-        if self._dispatcher is not None:
+        if self._dispatcher is not None and self._dispatcher is not asyncio.current_task():  # a callback may stop us
             self._events_wake.set()
             await self._dispatcher
 
@@ -531,7 +534,7 @@ class OpenAIASRClient:
     # Events -------------------------------------------------------------------------------------------------
 
     def _ensure_dispatcher(self) -> None:
-        if self._dispatcher is None:
+        if self._dispatcher is None or self._dispatcher.done():  # after a stop it ends again by itself
             self._dispatcher = asyncio.get_running_loop().create_task(self._dispatch())
 
     async def _dispatch(self) -> None:
