@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -497,6 +498,9 @@ class ScriptedNetwork:
             self._timer.cancel()
         task, self._task = self._task, None
         if self._problem:
+            if not isinstance(error, asyncio.CancelledError):
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0)  # ours, not delivered yet
             if task is not None and hasattr(task, "uncancel"):  # Python 3.11 counts
                 task.uncancel()
             raise AssertionError(self._problem) from error
