@@ -18,20 +18,25 @@ BLOCK = 64
 "Samples of a block: 4 ms at 16 kHz, eight to a Silero window."
 
 _Levels = npt.NDArray[np.float64]
+_Flags = npt.NDArray[np.bool_]
 
 _MS = 16  # samples in a millisecond at 16 kHz
 
 # Found by trying 80 synthesised utterances in silence and in white, pink and brown noise at several levels.
 _MARGIN_DB = 3.0  # a block this far above the noise's median is no noise, ...
 _SPREADS = 4.0  # ... nor one this many of its standard deviations above it, which for rough noise is more
-_RANGE_DB = 46.0  # softer than the loudest block by this much is no speech but a breath, even in silence
+_RANGE_DB = 46.0  # softer than the loudest block by this much is no speech but a breath, even in silence, ...
+_FADE_DB = 57.0  # ... unless speech fades into it or swells out of it; then this much
+_FADE_GAP = 16 * _MS
 _LEAST_DB = 10.0  # nor is anything below -80 dBFS (decibels here are relative to one unit squared)
 _GAP_BEFORE = 70 * _MS
 _GAP_AFTER = 80 * _MS
 _SEARCH = 320 * _MS  # how far from the model's edge the true one may be
 _NOISE = 1000 * _MS  # how much of the quiet stretch is looked at ...
 _NOISE_DISTANCE = (100 * _MS, 200 * _MS)  # ... and how far from the model's onset and end it stays
-_NOISE_LEAST = 25  # blocks; with fewer, what was known before counts
+_NOISE_ENOUGH = 25  # blocks; with fewer, what was known before counts, ...
+_NOISE_LEAST = 8  # ... and with fewer than these nothing is known
+_LOUD_SPEECH_DB = 25.0  # what is this close to the loudest block is no noise
 
 
 class EdgeFinder:
@@ -83,38 +88,39 @@ class EdgeFinder:
         first = max(0, self._block(earliest))
         quiet_end = self._block(heard - _NOISE_DISTANCE[0])
         quiet = levels[:, max(first, quiet_end - _NOISE // BLOCK) : max(first, quiet_end)]
-        energetic = self._energetic(levels, quiet, peak)
+        energetic, faint = self._energetic(levels, quiet, peak)
         begin = max(first, self._block(heard - _SEARCH))
         found = np.flatnonzero(energetic[begin : self._block(until)]) + begin
         if not len(found) or self._position(int(found[-1])) < heard - _GAP_BEFORE:
             return max(heard, earliest)
-        wide = np.flatnonzero(np.diff(found) > _GAP_BEFORE // BLOCK)
-        return max(earliest, self._position(int(found[wide[-1] + 1] if len(wide) else found[0])))
+        block = _last_run(found, _GAP_BEFORE)[0]
+        swelling = np.append(np.flatnonzero(faint[begin:block]) + begin, block)
+        return max(earliest, self._position(_last_run(swelling, _FADE_GAP)[0]))
 
     def end(self, silent: int, peak: float, latest: int) -> int:
         """Position, at most *latest*, of the end of the speech that the model hears no more from *silent* on."""
         levels = self._levels()
         quiet = levels[:, max(0, self._block(silent + _NOISE_DISTANCE[1])) :][:, : _NOISE // BLOCK]
-        energetic = self._energetic(levels, quiet, peak)
+        energetic, faint = self._energetic(levels, quiet, peak)
         first, middle = max(0, self._block(silent - _SEARCH)), max(0, self._block(silent))
         last = min(self._block(silent + _SEARCH), self._block(latest))
         before = np.flatnonzero(energetic[first:middle]) + first
         if not len(before):
             return min(silent, latest)
-        found = np.concatenate((before[-1:], np.flatnonzero(energetic[middle:last]) + middle))
-        wide = np.flatnonzero(np.diff(found) > _GAP_AFTER // BLOCK)
-        final = int(found[wide[0]] if len(wide) else found[-1])
-        return min(latest, self._position(final + 1))
+        block = _first_run(np.append(before[-1:], np.flatnonzero(energetic[middle:last]) + middle), _GAP_AFTER)[1]
+        fading = np.append(block, np.flatnonzero(faint[block + 1 : last]) + block + 1)
+        return min(latest, self._position(_first_run(fading, _FADE_GAP)[1] + 1))
 
-    def _energetic(self, levels: _Levels, quiet: _Levels, peak: float) -> npt.NDArray[np.bool_]:
-        if quiet.shape[1] >= _NOISE_LEAST:
+    def _energetic(self, levels: _Levels, quiet: _Levels, peak: float) -> tuple[_Flags, _Flags]:
+        """Blocks that are speech by themselves, and blocks that are if they adjoin such."""
+        if quiet.shape[1] >= (_NOISE_LEAST if self._floor is None else _NOISE_ENOUGH):
             self._floor = _noise_threshold(quiet)
-        # Nothing quiet was ever heard: the softest tenth of what there is must do.
-        floor = self._floor if self._floor is not None else np.percentile(levels, 10, axis=1) + _MARGIN_DB
-        threshold = np.maximum(floor, max(_LEAST_DB, peak - _RANGE_DB))
-        loud = levels > threshold[:, np.newaxis]
-        either: npt.NDArray[np.bool_] = loud[0] | loud[1]
-        return either
+        floor = self._floor
+        if floor is None:
+            # Speech from the first sample on: the softest tenth of what there is, if it is soft at all.
+            floor = np.minimum(np.percentile(levels, 10, axis=1) + _MARGIN_DB, peak - _LOUD_SPEECH_DB)
+        floor = np.maximum(floor, _LEAST_DB)
+        return _above(levels, np.maximum(floor, peak - _RANGE_DB)), _above(levels, np.maximum(floor, peak - _FADE_DB))
 
     def _levels(self) -> _Levels:
         return np.concatenate(self._chunks, axis=1) if self._chunks else np.zeros((2, 0))
@@ -124,6 +130,25 @@ class EdgeFinder:
 
     def _position(self, block: int) -> int:
         return self._begin + block * BLOCK
+
+
+def _above(levels: _Levels, threshold: _Levels) -> _Flags:
+    """Blocks in which a band exceeds its threshold."""
+    loud = levels > threshold[:, np.newaxis]
+    either: _Flags = loud[0] | loud[1]
+    return either
+
+
+def _first_run(blocks: npt.NDArray[np.intp], gap: int) -> tuple[int, int]:
+    """First and last of the leading *blocks* that lie no more than *gap* samples apart."""
+    wide = np.flatnonzero(np.diff(blocks) > gap // BLOCK)
+    return int(blocks[0]), int(blocks[wide[0]] if len(wide) else blocks[-1])
+
+
+def _last_run(blocks: npt.NDArray[np.intp], gap: int) -> tuple[int, int]:
+    """First and last of the trailing *blocks* that lie no more than *gap* samples apart."""
+    wide = np.flatnonzero(np.diff(blocks) > gap // BLOCK)
+    return int(blocks[wide[-1] + 1] if len(wide) else blocks[0]), int(blocks[-1])
 
 
 def _noise_threshold(quiet: _Levels) -> _Levels:

@@ -72,6 +72,8 @@ class SlowDisk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, room: int | None = None, at_most: int | None = None) -> None:
         self.go = threading.Event()
+        self.once = threading.Semaphore(0)
+        "Lets one write pass while `go` is not set."
         self.waiting = threading.Event()
         self.room = room
         self.at_most = at_most
@@ -80,7 +82,7 @@ class SlowDisk:
         class File(io.FileIO):
             def write(self, data: memoryview) -> int:  # type: ignore[override]
                 disk.waiting.set()
-                assert disk.go.wait(20)
+                assert disk.go.is_set() or disk.once.acquire(timeout=20)
                 if disk.at_most is not None:
                     data = memoryview(data)[: disk.at_most]
                 if disk.room is not None:
@@ -94,6 +96,11 @@ class SlowDisk:
             return File(descriptor, mode)
 
         monkeypatch.setattr(audio_dump.os, "fdopen", fdopen)
+
+    def release(self) -> None:
+        """Hold nothing back from now on."""
+        self.go.set()
+        self.once.release(1_000)
 
 
 def test_a_directory_gets_a_pcm_file_with_the_input_byte_for_byte(tmp_path: Path, recorder: Recorder) -> None:
@@ -265,10 +272,30 @@ def test_a_disk_that_does_not_keep_up_costs_bounded_memory_and_leaves_a_prefix(
     for _ in range(30):
         dump.write(frame)
     assert not dump.active and len(recorder.problems) == 1 and "does not keep up" in recorder.problems[0]
-    disk.go.set()
+    disk.release()
     kept = finish(dump)
     assert kept == frame * (audio_dump.MAX_QUEUED // len(frame)), "16 MiB in all, the piece being written included"
     assert len(recorder.problems) == 1
+
+
+def test_what_is_still_queued_counts_after_a_write_has_passed(
+    tmp_path: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = SlowDisk(monkeypatch)
+    dump = recorder(tmp_path, max_mb=1_000)
+    dump.open()
+    dump.write(bytes(1_000_000))
+    assert disk.waiting.wait(20)
+    dump.write(bytes(12_000_000))
+    disk.waiting.clear()
+    disk.once.release()
+    assert disk.waiting.wait(20), "the second write is under way"
+    dump.write(bytes(4_000_000))
+    assert dump.active
+    dump.write(bytes(4_000_000))
+    assert not dump.active and "ends after 17000000 bytes" in recorder.problems[0]
+    disk.release()
+    assert len(finish(dump)) == 17_000_000
 
 
 def test_a_full_disk_leaves_an_exact_prefix_and_one_warning(
@@ -321,7 +348,7 @@ def test_closing_does_not_wait_for_a_stuck_disk(
     assert disk.waiting.wait(20)
     dump.close(0.01)
     assert len(recorder.problems) == 1 and "may lack its end" in recorder.problems[0]
-    disk.go.set()
+    disk.release()
 
 
 def test_use_out_of_order_is_harmless(tmp_path: Path, recorder: Recorder) -> None:

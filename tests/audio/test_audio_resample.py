@@ -11,7 +11,7 @@ import pytest
 import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ten_packages.extension.openai_asr_python.audio.resample import Resampler
+from ten_packages.extension.openai_asr_python.audio.resample import Resampler, _tables
 
 RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 ODD_PAIRS = ((44_099, 48_000), (47_999, 8_001), (8_000, 47_999), (16_000, 16_001))
@@ -61,6 +61,15 @@ def test_cutting_differently_gives_the_same_bits_and_nothing_is_held_back(in_rat
     assert len(whole) == math.ceil(len(samples) * out_rate / in_rate)
     pieces = cut(samples, [in_rate // 50, 1, 17, 0, 333, in_rate // 100, 2, 64])
     assert np.array_equal(streamed(Resampler(in_rate, out_rate), pieces), whole)
+
+
+@pytest.mark.parametrize("pair", PAIRS[:20] + ODD_PAIRS, ids=str)
+def test_every_sum_is_exact_so_no_order_of_adding_can_matter(pair: tuple[int, int]) -> None:
+    """What "the same bits" rests on: coefficients on a grid of 2**-24 that is coarse enough for float64."""
+    tables = _tables(*pair)
+    for coefficients in (tables.matrix.T, tables.phases):
+        assert np.array_equal(coefficients * 2**24, np.rint(coefficients * 2**24))
+        assert not coefficients.size or np.abs(coefficients).sum(axis=1).max() * 2**15 * 2**24 < 2**53
 
 
 @settings(max_examples=60, deadline=None)

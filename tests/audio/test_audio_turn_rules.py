@@ -113,6 +113,28 @@ def test_onset_and_end_are_found_between_the_windows() -> None:
     assert near(events[0].position, 1.013) and near(events[1].position, 1.713)
 
 
+def test_the_closure_before_a_plosive_is_bridged_but_a_click_before_is_not_speech() -> None:
+    """p, t and k: a burst, up to 60 ms of nothing, the voice; and at the end the same the other way round."""
+    burst, closure = voice(0.005), hiss(0.06)
+    sound = pcm(hiss(1.0), burst, closure, voice(0.5), closure, burst, hiss(1.5))
+    events = TurnDetector(RATE, Loudness(), silence_duration_ms=500).process(sound)
+    assert kinds(events) == "SE" and near(events[0].position, 1.0) and near(events[1].position, 1.63)
+    sound = pcm(hiss(1.0), burst, hiss(0.12), voice(0.5), hiss(0.12), burst, hiss(1.5))
+    events = TurnDetector(RATE, Loudness(), silence_duration_ms=500).process(sound)
+    assert kinds(events) == "SE" and near(events[0].position, 1.125) and near(events[1].position, 1.625)
+
+
+def test_what_adjoins_the_voice_may_be_softer_than_what_stands_alone() -> None:
+    """An s over a telephone is 52 dB below the vowel before it; as soft a breath a moment later is no speech."""
+    soft, pause = voice(0.15) / 400, np.zeros(800)
+    sound = pcm(np.zeros(RATE), soft, voice(0.5), soft, np.zeros(2 * RATE))
+    events = TurnDetector(RATE, Loudness(), silence_duration_ms=500).process(sound)
+    assert kinds(events) == "SE" and near(events[0].position, 1.0) and near(events[1].position, 1.8)
+    sound = pcm(np.zeros(RATE), soft, pause, voice(0.5), pause, soft, np.zeros(2 * RATE))
+    events = TurnDetector(RATE, Loudness(), silence_duration_ms=500).process(sound)
+    assert kinds(events) == "SE" and near(events[0].position, 1.2) and near(events[1].position, 1.7)
+
+
 def test_audio_start_is_padded_but_reaches_into_no_other_turn() -> None:
     sound = pcm(hiss(0.2), voice(0.5), hiss(0.4), voice(0.5), hiss(1.0))
     events = TurnDetector(RATE, Loudness(), silence_duration_ms=200, prefix_padding_ms=300).process(sound)

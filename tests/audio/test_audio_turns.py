@@ -152,9 +152,29 @@ def test_the_turn_of_a_sentence_between_breaths_does_not_hold_the_breaths(say: A
     breath = np.random.default_rng(3).normal(0, 32_768 * 10 ** (-62 / 20), int(0.25 * RATE))
     breath *= np.hanning(len(breath))
     speech = say("slt", "take the second left and then stop")
-    heard = scene(1.0, breath, 0.08, speech, 0.1, breath, 1.3)
+    heard = scene(1.0, breath, 0.03, speech, 0.03, breath, 1.3)
     truth = [heard.spoken[1]]
     assert_near(seconds(listen(detector(), heard.samples), RATE), truth)
+
+
+@pytest.mark.parametrize(("voice", "text"), SENTENCES)
+def test_within_40_ms_in_the_rumble_of_a_car(voice: str, text: str, say: Any) -> None:
+    """Noise that falls by 6 dB an octave is rough: its soft and loud moments differ by more than white noise's."""
+    heard = scene(1.2, say(voice, text, audible_db=-27.0), 1.3)
+    noise = np.cumsum(np.random.default_rng(12).normal(size=len(heard.samples) + RATE))
+    noise = (noise - np.convolve(noise, np.ones(RATE // 40) / (RATE // 40), mode="same"))[RATE // 2 : -RATE // 2]
+    noise *= 32_768 * 10 ** (-44 / 20) / noise.std()
+    noisy = np.rint(heard.samples + noise).clip(-32_768, 32_767).astype(np.int16)
+    assert_near(seconds(listen(detector(), noisy), RATE), heard.spoken)
+
+
+def test_a_hum_does_not_hide_a_hiss(say: Any) -> None:
+    """The s of "stop" and "yes" is softer than the mains hum, but not in its own band."""
+    for text in ("stop", "yes", "six"):
+        heard = scene(1.2, say("slt", text, audible_db=-30.0), 1.3)
+        hum = 32_768 * 10 ** (-24 / 20) * np.sin(2 * np.pi * 100 * np.arange(len(heard.samples)) / RATE)
+        noisy = np.rint(heard.samples + hum).clip(-32_768, 32_767).astype(np.int16)
+        assert_near(seconds(listen(detector(), noisy), RATE), heard.spoken)
 
 
 @pytest.mark.parametrize("noise_db", [None, -60.0, -45.0, -30.0])
