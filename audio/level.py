@@ -60,8 +60,10 @@ def _maybe_speech(blocks: npt.NDArray[np.float32]) -> list[bool]:
     # The bare ufuncs: their wrappers (mean, max) would double the cost of this function.
     length = blocks.shape[1]
     mean = np.add.reduce(blocks, axis=1) / length
-    loud = np.einsum("ij,ij->i", blocks, blocks) / length - mean * mean >= _POWER
-    if not loud.all():
+    energy = np.einsum("ij,ij->i", blocks, blocks)
+    loud = energy / length - mean * mean >= _POWER
+    # One sample at the peak threshold has this much energy alone: blocks with less need no look.
+    if not loud.all() and np.maximum.reduce(energy) >= _PEAK * _PEAK:
         peak = np.maximum(np.maximum.reduce(blocks, axis=1) - mean, mean - np.minimum.reduce(blocks, axis=1))
         loud |= peak >= _PEAK
     flags: list[bool] = loud.tolist()
