@@ -130,6 +130,10 @@ def test_without_a_name_the_auto_start_graphs_run_or_the_only_one() -> None:
         (app_property(graph("a", {"absent_addon": {}})), "a", "addon 'absent_addon' not found"),
         (app_property({"name": "a", "graph": {"import_uri": "x.json"}}), "a", "import_uri"),
         (app_property(graph("a", {}), other="${env:HOST_TEST_UNSET}"), "a", "HOST_TEST_UNSET"),
+        ({"ten": 1}, None, "'ten' must be an object"),
+        ({"ten": {"predefined_graphs": {"a": 1}}}, None, "must be an array of objects"),
+        (app_property({"name": "a", "graph": {"nodes": ["x"]}}), "a", "malformed graph"),
+        (app_property({"name": "a", "graph": "x"}), "a", "malformed graph"),
     ],
 )
 def test_what_cannot_start_is_an_error_that_says_why(prop, name, words, monkeypatch) -> None:
@@ -138,6 +142,20 @@ def test_what_cannot_start_is_an_error_that_says_why(prop, name, words, monkeypa
     assert isinstance(run.error, HostError) and words in str(run.error)
     with pytest.raises(HostError):
         run.raise_for_error()
+
+
+def test_a_graph_that_is_not_started_needs_none_of_its_environment(monkeypatch) -> None:
+    monkeypatch.delenv("HOST_TEST_UNSET", raising=False)
+
+    class Closing(AsyncExtension):
+        async def on_start(self, ten_env) -> None:
+            await ten_env.send_cmd(close_app())
+
+    needy = graph("needy", {"closing": {"key": "${env:HOST_TEST_UNSET}"}})
+    prop = app_property(graph("other", {"closing": {}}), needy)
+    assert run_graph(prop, "other", addons={"closing": Closing}, timeout_s=10).error is None
+    error = run_graph(prop, "needy", addons={"closing": Closing}, timeout_s=10).error
+    assert "HOST_TEST_UNSET" in str(error)
 
 
 def test_an_exception_in_a_hook_ends_the_run_with_its_traceback() -> None:

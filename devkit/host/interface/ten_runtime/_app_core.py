@@ -55,14 +55,25 @@ class AppCore:
         self._closing = False
 
     def configure(self, properties: dict[str, Any]) -> None:
-        """Take the app's properties, placeholders included. Raises HostError for one that cannot be resolved."""
-        self.properties = resolve_placeholders(properties)
+        """Take the app's properties and resolve their placeholders, save those of graphs, which resolve their own.
+
+        Raises HostError for a placeholder that cannot be resolved and for graphs that are none.
+        """
+        ten = properties.get("ten", {})
+        if not isinstance(ten, dict):
+            raise HostError(f"the app's property 'ten' must be an object, not {ten!r}")
+        graphs = ten.get("predefined_graphs", [])
+        if not isinstance(graphs, list) or not all(isinstance(entry, dict) for entry in graphs):
+            raise HostError("the app's property 'ten.predefined_graphs' must be an array of objects")
+        outside = {**properties, "ten": {key: value for key, value in ten.items() if key != "predefined_graphs"}}
+        self.properties = resolve_placeholders(outside)
+        self.properties["ten"]["predefined_graphs"] = graphs
         _log.configure(self._ten.get("log"))
 
     @property
     def _ten(self) -> dict[str, Any]:
-        value = self.properties.get("ten", {})
-        return value if isinstance(value, dict) else {}
+        value: dict[str, Any] = self.properties.get("ten", {})
+        return value
 
     def predefined_graph(self, name: str) -> dict[str, Any]:
         """Return the named entry of ``predefined_graphs``. Raises HostError when there is none."""

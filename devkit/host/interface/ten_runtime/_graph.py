@@ -88,6 +88,13 @@ class GraphSpec:
 
 def parse_graph(graph: dict[str, Any]) -> GraphSpec:
     """Raises HostError naming what is wrong with the graph."""
+    try:
+        return _parse_graph(graph)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise HostError(f"malformed graph: {error}") from error
+
+
+def _parse_graph(graph: dict[str, Any]) -> GraphSpec:
     if "import_uri" in graph:
         raise HostError("graphs by import_uri are not supported by the embedded host: put the graph in place")
     spec = GraphSpec([_parse_node(node) for node in graph.get("nodes", ())])
