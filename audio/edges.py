@@ -42,7 +42,7 @@ _LOUD_SPEECH_DB = 25.0  # what is this close to the loudest block is no noise
 class EdgeFinder:
     """Block levels of the recent past of one 16 kHz stream, and the two searches in them.
 
-    Positions are samples from the start of the stream and multiples of `BLOCK` apart from `begin`.
+    Positions are samples from the start of the stream; what the searches find lies on the edge of a block.
     """
 
     def __init__(self, keep: int) -> None:
@@ -93,9 +93,9 @@ class EdgeFinder:
         found = np.flatnonzero(energetic[begin : self._block(until)]) + begin
         if not len(found) or self._position(int(found[-1])) < heard - _GAP_BEFORE:
             return max(heard, earliest)
-        block = _last_run(found, _GAP_BEFORE)[0]
+        block = _begin_of_last_run(found, _GAP_BEFORE)
         swelling = np.append(np.flatnonzero(faint[begin:block]) + begin, block)
-        return max(earliest, self._position(_last_run(swelling, _FADE_GAP)[0]))
+        return max(earliest, self._position(_begin_of_last_run(swelling, _FADE_GAP)))
 
     def end(self, silent: int, peak: float, latest: int) -> int:
         """Position, at most *latest*, of the end of the speech that the model hears no more from *silent* on."""
@@ -107,9 +107,10 @@ class EdgeFinder:
         before = np.flatnonzero(energetic[first:middle]) + first
         if not len(before):
             return min(silent, latest)
-        block = _first_run(np.append(before[-1:], np.flatnonzero(energetic[middle:last]) + middle), _GAP_AFTER)[1]
+        found = np.append(before[-1:], np.flatnonzero(energetic[middle:last]) + middle)
+        block = _end_of_first_run(found, _GAP_AFTER)
         fading = np.append(block, np.flatnonzero(faint[block + 1 : last]) + block + 1)
-        return min(latest, self._position(_first_run(fading, _FADE_GAP)[1] + 1))
+        return min(latest, self._position(_end_of_first_run(fading, _FADE_GAP) + 1))
 
     def _energetic(self, levels: _Levels, quiet: _Levels, peak: float) -> tuple[_Flags, _Flags]:
         """Blocks that are speech by themselves, and blocks that are if they adjoin such."""
@@ -139,16 +140,16 @@ def _above(levels: _Levels, threshold: _Levels) -> _Flags:
     return either
 
 
-def _first_run(blocks: npt.NDArray[np.intp], gap: int) -> tuple[int, int]:
-    """First and last of the leading *blocks* that lie no more than *gap* samples apart."""
+def _end_of_first_run(blocks: npt.NDArray[np.intp], gap: int) -> int:
+    """Last of the leading *blocks* that lie no more than *gap* samples apart."""
     wide = np.flatnonzero(np.diff(blocks) > gap // BLOCK)
-    return int(blocks[0]), int(blocks[wide[0]] if len(wide) else blocks[-1])
+    return int(blocks[wide[0]] if len(wide) else blocks[-1])
 
 
-def _last_run(blocks: npt.NDArray[np.intp], gap: int) -> tuple[int, int]:
-    """First and last of the trailing *blocks* that lie no more than *gap* samples apart."""
+def _begin_of_last_run(blocks: npt.NDArray[np.intp], gap: int) -> int:
+    """First of the trailing *blocks* that lie no more than *gap* samples apart."""
     wide = np.flatnonzero(np.diff(blocks) > gap // BLOCK)
-    return int(blocks[wide[-1] + 1] if len(wide) else blocks[0]), int(blocks[-1])
+    return int(blocks[wide[-1] + 1] if len(wide) else blocks[0])
 
 
 def _noise_threshold(quiet: _Levels) -> _Levels:
