@@ -16,6 +16,8 @@ from .turn import Turn
 
 QUIET_GRACE_S = 1.0
 "Quiet audio older than the prefix padding plus this is nobody's onset any more."
+LEAD_IN_MARGIN_MS = 100
+"Kept with the prefix padding in front of speech: a detector's windows and ours do not begin at the same sample."
 NOT_STARTED_WINDOW_S = 2.0
 "What an extension that was not started, or gave up, keeps of the audio."
 
@@ -132,12 +134,15 @@ class Stream:
         self._open_turn_skips_silence()
 
     def _before_waiting_speech(self, position: int) -> int:
-        """*position*, or the first speech before it that waits for a connection: pauses behind it go out with it."""
+        """*position*, or the lead-in of the first speech before it that waits for a connection.
+
+        Pauses behind that speech go out with it.
+        """
         for start, end, fate in self.ledger.fates(self.ledger.settled_until, position):
             if fate.state is State.PENDING:
                 bounds = self.ledger.speech_bounds(start, end)
                 if bounds is not None:
-                    return bounds[0]
+                    return bounds[0] - self.samples(self.options.turn_detection.prefix_padding_ms + LEAD_IN_MARGIN_MS)
         return position
 
     @staticmethod
