@@ -32,7 +32,6 @@ _quiet_log.setLevel(logging.ERROR)
 MAX_FRAME = 24 * 1024 * 1024
 "15 MiB of audio as base64, and room for the JSON around it."
 PING_SECONDS = 20.0
-_START_TIMEOUT = 60.0
 
 
 class LocalServer:
@@ -43,7 +42,7 @@ class LocalServer:
 
     *api_key*: the key clients must send; None takes any. *recognizer*: a name (see `recognizers.RECOGNIZERS`) or an
     object. *session_seconds*: life of a session. *seed*: ids are the same for the same seed and order of connections.
-    *vad*: speech detector; the default is energy for the scripted recogniser and `auto` otherwise. *refuse*: judges
+    *vad*: speech detector; the default is what suits the recogniser. *refuse*: judges
     each connection before the usual rules do. *middleware*: makes the layers between a session and its socket.
     """
 
@@ -69,7 +68,7 @@ class LocalServer:
         self._recognizer = make_recognizer(recognizer) if isinstance(recognizer, str) else recognizer
         self._session_seconds = session_seconds
         self._seed = seed
-        self._new_detector = detector_factory(vad or ("energy" if recognizer == "scripted" else "auto"))
+        self._new_detector = detector_factory(vad or self._recognizer.vad)
         self._refuse = refuse
         self._middleware = middleware
         self._max_lag_seconds = max_lag_seconds
@@ -179,37 +178,37 @@ def run_in_thread(host: str = "127.0.0.1", port: int = 0, **options: Any) -> Ite
     Takes the arguments of `LocalServer`, and raises what its `start` raises.
     """
     server = LocalServer(host, port, **options)
+    running: concurrent.futures.Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = (
+        concurrent.futures.Future()
+    )
     started: concurrent.futures.Future[None] = concurrent.futures.Future()
-    stop: concurrent.futures.Future[asyncio.Event] = concurrent.futures.Future()
 
     async def run() -> None:
-        done = asyncio.Event()
-        stop.set_result(done)
+        task = asyncio.current_task()
+        assert task is not None
+        running.set_result((asyncio.get_running_loop(), task))
         try:
             await server.start()
         except BaseException as error:
             started.set_exception(error)
             return
         started.set_result(None)
-        await done.wait()
-        await server.stop()
-
-    loop = asyncio.new_event_loop()
+        try:
+            await asyncio.Event().wait()  # until it is cancelled
+        finally:
+            await server.stop()
 
     def work() -> None:
-        try:
-            loop.run_until_complete(run())
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.run_until_complete(loop.shutdown_default_executor())
-        finally:
-            loop.close()
+        with contextlib.suppress(asyncio.CancelledError):
+            asyncio.run(run())
 
     thread = threading.Thread(target=work, name="openai-asr-server", daemon=True)
     thread.start()
     try:
-        started.result(_START_TIMEOUT)
+        started.result()
         yield server
     finally:
-        if started.done() and started.exception() is None:
-            loop.call_soon_threadsafe(stop.result().set)
+        loop, task = running.result()
+        with contextlib.suppress(RuntimeError):  # the loop has ended already
+            loop.call_soon_threadsafe(task.cancel)
         thread.join()

@@ -78,6 +78,7 @@ class Connection:
         self._closed = False
         self._utterances: dict[str, Utterance] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        # The session is no thing for two threads, and a big frame is handled in another one.
         self._turn = asyncio.Lock()
         self._sending = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
@@ -210,9 +211,10 @@ class Connection:
         """Send what the session has to say. A client that does not read makes this wait, and so stops our reading."""
         try:
             async with self._sending:
-                for message in self._session.messages():
+                async with self._turn:
+                    messages, close = self._session.messages(), self._session.close
+                for message in messages:
                     await self._socket.send(message, text=True)
-                close = self._session.close
             if close is not None:
                 await self._socket.close(close.code, close.reason)
         except ConnectionClosed:

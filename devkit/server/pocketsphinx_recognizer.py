@@ -131,6 +131,7 @@ class PocketsphinxRecognizer:
 
     def __init__(self, workers: int | None = None, vad: DetectorName = "auto") -> None:
         """*workers*: processes; default one for each core, at most four. *vad*: who tells noise from speech."""
+        self.vad: DetectorName = vad
         self._new_detector = detector_factory(vad)
         self._count = workers or min(_MAX_WORKERS, os.cpu_count() or 1)
         self._workers: list[_Worker] = []

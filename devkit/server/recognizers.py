@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from ...realtime.messages import ErrorDetails
+from .vad import DetectorName
 
 
 class Word(NamedTuple):
@@ -63,6 +64,11 @@ class RecognitionSession(Protocol):
 
 class Recognizer(Protocol):
     """The costly part, shared by all utterances: a model, worker processes."""
+
+    @property
+    def vad(self) -> DetectorName:
+        """The speech detector that suits its audio, for turns that the server ends."""
+        ...
 
     async def start(self) -> None:
         """Load what must be loaded. Raises RecognizerUnavailable if that cannot work here."""

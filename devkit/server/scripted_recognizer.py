@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ...realtime.messages import ErrorDetails
 from .recognizers import Recognition, RecognitionFailed, RecognitionRequest, Word
 from .tones import GUARD_MS, LENGTHS_MS, Block, decode
-from .vad import RATE
+from .vad import RATE, DetectorName
 
 _WIDTH = 2
 _BYTES_PER_MS = RATE * _WIDTH // 1000
@@ -32,6 +32,9 @@ class Line:
 
 class ScriptedRecognizer:
     """Takes its lines in the order in which utterances begin; once they are used up, reads tones."""
+
+    vad: DetectorName = "energy"
+    "Tones are no speech to a detector of speech."
 
     def __init__(self, lines: Iterable[str | Line] = (), *, word_ms: int = 300) -> None:
         """*lines*: one for each utterance. *word_ms*: audio it takes to say a word of them."""

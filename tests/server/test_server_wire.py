@@ -86,7 +86,6 @@ def test_the_server_plays_its_part_over_a_socket(name: str) -> None:
         recognizer=BreakingRecognizer(lines(steps), word_ms=200),
         api_key=KEY,
         session_seconds=0.5 if name.startswith("g06") else 3600,
-        vad="energy",
         refuse=refuse,
     ) as server:
         base = server.url.removesuffix("/v1")

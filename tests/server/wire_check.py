@@ -139,8 +139,8 @@ class Player:
         if message["by"] == "server":
             try:
                 event = await self.receive()
-            except ConnectionClosed:
-                actual = (self.socket.close_code, self.socket.close_reason)
+            except ConnectionClosed as closed:
+                actual = (closed.rcvd.code, closed.rcvd.reason) if closed.rcvd is not None else None
                 if actual != (message["code"], message["reason"]):
                     raise Mismatch(f"closed with {actual}, not {message['code']} {message['reason']}") from None
             else:

@@ -15,6 +15,23 @@ from ten_packages.extension.openai_asr_python.devkit.server.work import Utteranc
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 EPOCH = 1_790_000_000.0
+VAD = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500}
+COMMITTED = ["input_audio_buffer.committed", "conversation.item.added", "conversation.item.done"]
+CLEAR = {"type": "input_audio_buffer.clear"}
+TRANSCRIPTION = "conversation.item.input_audio_transcription."
+
+
+def types(events: list[dict[str, Any]]) -> list[str]:
+    """What happened, in short."""
+    return [event["type"].removeprefix(TRANSCRIPTION) for event in events]
+
+
+def error(events: list[dict[str, Any]]) -> dict[str, Any]:
+    """The one error that came, and nothing else."""
+    (event,) = events
+    assert event["type"] == "error"
+    details: dict[str, Any] = event["error"]
+    return details
 
 
 def speech(ms: int, rate: int = 24000) -> bytes:
