@@ -85,7 +85,8 @@ def _alaw_codes() -> npt.NDArray[np.uint8]:
     magnitude = np.where(value < 0, ~value, value)
     segment = np.maximum(_top_bit(np.maximum(magnitude, 1)) - 4, 0)
     code = (segment << 4) | ((magnitude >> np.maximum(segment, 1)) & 0x0F)
-    return (code ^ np.where(value < 0, _ALAW_TOGGLE, _ALAW_TOGGLE | 0x80)).astype(np.uint8)
+    codes: npt.NDArray[np.uint8] = (code ^ np.where(value < 0, _ALAW_TOGGLE, _ALAW_TOGGLE | 0x80)).astype(np.uint8)
+    return codes
 
 
 def _all_samples() -> npt.NDArray[np.int64]:

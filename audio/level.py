@@ -32,7 +32,7 @@ class LevelDetector:
         """*rate* in Hz, 8,000 to 48,000, else ValueError."""
         check_rate("rate", rate)
         self._block = rate // 100
-        self._tail = np.zeros(self._block, dtype=np.float32)
+        self._tail: npt.NDArray[np.float32] = np.zeros(self._block, dtype=np.float32)
 
     def process(self, pcm: bytes) -> list[tuple[int, bool]]:
         """Runs `(samples, maybe_speech)` that cover exactly the samples of *pcm* (s16le, whole, else
@@ -46,7 +46,7 @@ class LevelDetector:
         samples = np.frombuffer(pcm, dtype="<i2")
         if not len(samples):
             return []
-        recent = np.concatenate((self._tail, samples), dtype=np.float32)
+        recent: npt.NDArray[np.float32] = np.concatenate((self._tail, samples), dtype=np.float32)
         self._tail = recent[-block:].copy()
         whole, rest = divmod(len(samples), block)
         flags = _maybe_speech(recent[block : block + whole * block].reshape(whole, block)) if whole else []

@@ -40,7 +40,8 @@ _BLOCK = 32
 # coefficients up for each output instead.
 _MAX_MATRIX = 1 << 17
 # A longer call is worked off in pieces, so that memory stays bounded.
-_MAX_PIECE = 1 << 16
+_MAX_PIECE = 1600
+"A larger product makes the linear algebra library start threads, which cost a hundred times what they save here."
 
 
 @dataclass(frozen=True)
@@ -208,5 +209,6 @@ def _phases(up: int, down: int, taps: int, cutoff: float) -> _Floats:
     # Each phase passes a constant unchanged: without this the phases would differ by a hum at in_rate / up.
     phases /= phases.sum(axis=1, keepdims=True)
     phases = np.rint(phases * _GRID) / _GRID
-    phases.setflags(write=False)
-    return phases
+    result: _Floats = phases
+    result.setflags(write=False)
+    return result

@@ -52,7 +52,7 @@ class Driver:
         numbers = itertools.count(1)
         self.now = 0.0
         self.wire: dict[int, list[dict[str, Any]]] = {}
-        self.audio: dict[int, bytes] = {}
+        self.audio: dict[int, bytearray] = {}
         self.events: list[ev.Event] = []
         self.dialled: list[tuple[float, int]] = []
         self.closed: list[int] = []
@@ -77,7 +77,7 @@ class Driver:
                 if isinstance(action, Connect):
                     self.dialled.append((self.now, action.conn))
                     self.wire[action.conn] = []
-                    self.audio[action.conn] = b""
+                    self.audio[action.conn] = bytearray()
                 elif isinstance(action, Send):
                     self._sent(action)
                 elif isinstance(action, Ping):
