@@ -178,6 +178,7 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
                 channels=config.channels,
                 encoding=config.input_encoding,
                 on_problem=lambda problem: self._telemetry.key_point("warn", f"dump: {problem}"),
+                on_info=lambda note: self._telemetry.key_point("info", f"dump: {note}"),
             )
             self._dump.open()
 

@@ -15,6 +15,11 @@ from .wire_map import WireMap
 class Encoder(Protocol):
     """Caller's samples to wire bytes, as one stream. `audio.encoder.WireEncoder` is one."""
 
+    @property
+    def period(self) -> int:
+        """Samples after which input and output grids coincide again: what `prime` takes begins at a multiple."""
+        ...
+
     def encode(self, pcm: bytes) -> bytes:
         """Wire bytes of *pcm* (s16le mono at the stream's rate); holds nothing back."""
         ...

@@ -158,7 +158,7 @@ class Sender:
             stream.book.report_loss(first, last, "window_exceeded")
             return self._audio(conn, now, end, start)
         if conn.map.last_position != first:
-            conn.encoder.prime(stream.ledger.audio(max(0, first - stream.samples(20)), first))
+            self._prime(conn, first)
         wire = conn.encoder.encode(pcm)
         stream.ledger.move(first, last, {State.PENDING}, Fate(State.SENT, conn.id))
         if not stream.client_owned:
@@ -167,6 +167,13 @@ class Sender:
         stream.stats.sent_user_ms += count * 1000 / stream.rate
         stream.emit(AudioSent(count * 1000 / stream.rate, 0.0))
         return encode_append(wire)
+
+    def _prime(self, conn: Connection, position: int) -> None:
+        """Audio that does not continue what was sent: its first output must be what it was the first time."""
+        ledger = self._stream.ledger
+        begin = max(ledger.kept_from, position - self._stream.samples(20))
+        begin += -begin % conn.encoder.period
+        conn.encoder.prime(ledger.audio(begin, position))
 
     def _silence(self, conn: Connection, now: float, count: int) -> bytes:
         stream = self._stream
