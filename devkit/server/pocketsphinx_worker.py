@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import re
+import signal
 import struct
 import sys
 from typing import Any, BinaryIO
@@ -168,6 +169,8 @@ def _result(decoder: Any) -> dict[str, Any]:
 
 def main() -> None:
     """Serve until stdin ends."""
+    # Ctrl-C is for the parent, who may still want to hear the end of what was said.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Our neighbours in this folder are no top-level modules.
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != here]
