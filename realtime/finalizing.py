@@ -114,7 +114,7 @@ class Finalizer:
     def commit_refused(self, event_id: str) -> bool:
         """An error named *event_id*; if it was our commit, there was nothing behind it."""
         for request in self._requests:
-            if request.commit_event_id == event_id:
+            if event_id and request.commit_event_id == event_id:
                 request.needs_probe = False
                 return True
         return False
@@ -204,6 +204,7 @@ class Finalizer:
             return
         latency = round((now - request.arrived) * 1000)
         fence_ms = self._stream.book.ms(request.fence)
+        self._stream.book.flush_loss(keep_growing=True)  # what was lost is told before the answer
         self._stream.emit(FinalizeDone(request.finalize_id, fence_ms, outcome, latency))
 
     def answer_all(self, outcome: str, now: float) -> None:

@@ -14,6 +14,8 @@ from .stream import Stream
 from .turn import Phase, Turn, confidence_of, language_of
 
 COMMIT_EMPTY = "input_audio_buffer_commit_empty"
+VENDOR_FAILED = "vendor_failed"
+"Cause of a loss that a `ServerError` with its times has told already."
 
 
 class Receiver:
@@ -186,17 +188,7 @@ class Receiver:
         turn = self._turn_of(conn, message.item_id)
         if turn is None:
             return
-        end = turn.end if turn.end is not None else self._stream.ledger.accepted
-        start_ms = self._book.ms(turn.start)
-        self._report(
-            server_error(
-                message.error,
-                item_id=message.item_id,
-                start_ms=start_ms,
-                duration_ms=max(1, self._book.ms(end) - start_ms),
-            )
-        )
-        self._book.lose(turn, "vendor_failed", now)
+        self._lose_turn(turn, message.error, now)
 
     def _handle_error(self, conn: Connection, message: wire.ErrorMessage, now: float) -> None:
         error = message.error
@@ -208,11 +200,19 @@ class Receiver:
             else:
                 self._finalizer.commit_refused(event_id)
             return
-        self._report(server_error(error, item_id=turn.item_id if turn else ""))
         if turn is not None:
-            self._book.lose(turn, "vendor_failed", now)
+            self._lose_turn(turn, error, now)
         else:
+            self._report(server_error(error))
             self._finalizer.commit_refused(event_id)
+
+    def _lose_turn(self, turn: Turn, error: wire.ErrorDetails, now: float) -> None:
+        """The server will have no text for *turn*: its error is told with the times of what is lost."""
+        end = turn.end if turn.end is not None else self._stream.ledger.accepted
+        start_ms = self._book.ms(turn.start)
+        duration_ms = max(1, self._book.ms(end) - start_ms)
+        self._report(server_error(error, item_id=turn.item_id, start_ms=start_ms, duration_ms=duration_ms))
+        self._book.lose(turn, VENDOR_FAILED, now)
 
 
 def server_error(

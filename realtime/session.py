@@ -164,6 +164,9 @@ class Session:
 
     def _stopped(self, now: float) -> None:
         stream = self._stream
+        if self.state is S.IDLE:
+            stream.gate_unstarted()
+        stream.gate_not_taken(answered=self.state is S.DRAINING and not self._finalizer.open)
         self._finalizer.answer_all("stopped", now)
         for turn in list(stream.book.turns):
             stream.book.lose(turn, "stopped", now)

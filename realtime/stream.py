@@ -224,6 +224,24 @@ class Stream:
                 else:
                     ledger.move(first, last, {fate.state}, Fate(State.GATED, cause="silence"))
 
+    def gate_unstarted(self) -> None:
+        """The stream was never started: nobody wanted what is kept of it."""
+        self._expire_pending(self.ledger.settled_until, self.ledger.accepted, "not_started")
+
+    def gate_not_taken(self, *, answered: bool) -> None:
+        """Settle what a turn detector heard and did not take for speech.
+
+        *answered*: the server has had its time for everything that was sent to it.
+        """
+        local = self.detection == "local_vad"
+        heard = State.PENDING if local else State.SENT
+        if not local and (self.client_owned or not answered):
+            return
+        for start, end, fate in list(self.ledger.fates()):
+            for first, last, speech in list(self.ledger.marks(start, end)) if fate.state is heard else ():
+                if speech and not self._claimed(first, last):
+                    self.ledger.move(first, last, {heard}, Fate(State.GATED, cause="not_taken"))
+
     def settle_rest(self, cause: str) -> None:
         """Nothing more will happen: what may have been speech is lost, the rest was silence."""
         for start, end, fate in list(self.ledger.fates()):
