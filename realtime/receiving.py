@@ -96,9 +96,10 @@ class Receiver:
             self._stream.ledger.move(turn.span_start, turn.span_end, {State.SENT}, fate)
 
     def _awaiting_commit(self, conn: Connection) -> Turn | None:
-        """The oldest client-owned turn whose commit is unanswered and that has no item yet."""
+        """The oldest client-owned turn whose commit is unanswered. Commits are answered in order: an id that was
+        guessed from text before the answer was a guess."""
         for turn in self._book.on_connection(conn.id):
-            if turn.commit_sent_at is not None and turn.phase is Phase.CLOSED and not turn.item_id:
+            if turn.commit_sent_at is not None and turn.phase is Phase.CLOSED:
                 return turn
         return None
 
@@ -135,10 +136,10 @@ class Receiver:
         return turn
 
     def _handle_delta(self, conn: Connection, message: wire.TranscriptionDelta, now: float) -> None:
-        turn = self._turn_of(conn, message.item_id)
-        if turn is not None:
+        turn = self._turn_of(conn, message.item_id) if message.delta else None
+        if turn is not None and message.delta:
             self._note_speech(turn)
-            self._book.add_delta(turn, message.delta or "")
+            self._book.add_delta(turn, message.delta)
 
     def _handle_completed(self, conn: Connection, message: wire.TranscriptionCompleted, now: float) -> None:
         turn = self._turn_of(conn, message.item_id)
