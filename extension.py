@@ -281,7 +281,7 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
 
     def _take_frame(self, frame: AudioFrame) -> None:
         """Everything about a frame, before anything else can run: so a finalize can never overtake audio."""
-        data = bytes(frame.get_buf())
+        data = _audio_of(frame)
         readable = self.client is not None and self._take_format(frame, self.client)
         if self._dump is not None:
             self._dump.write(data)
@@ -532,6 +532,13 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         held, self._held_metrics = self._held_metrics, []
         for metrics in held:
             self._put(functools.partial(super()._send_asr_metrics, metrics), self.metadata)
+
+
+def _audio_of(frame: AudioFrame) -> bytes:
+    try:
+        return bytes(frame.get_buf())
+    except SystemError:  # what TEN raises for a frame that never had a buffer
+        return b""
 
 
 async def _key_from_command(command: str, redact: Redactor) -> str:
