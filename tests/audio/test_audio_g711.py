@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -88,14 +89,15 @@ def test_values_printed_in_the_standard() -> None:
     assert np.frombuffer(g711.decode_alaw(b"\x2a\xaa\x55\xd5"), dtype="<i2").tolist() == [-32256, 32256, -8, 8]
 
 
-def test_same_bits_as_audioop() -> None:
-    reference = audioop()
-    if reference is None:
-        pytest.skip("this Python has no audioop; the formulas above are the reference")
-    assert g711.encode_ulaw(ALL_SAMPLES) == reference.lin2ulaw(ALL_SAMPLES, 2)
-    assert g711.encode_alaw(ALL_SAMPLES) == reference.lin2alaw(ALL_SAMPLES, 2)
-    assert g711.decode_ulaw(ALL_CODES) == reference.ulaw2lin(ALL_CODES, 2)
-    assert g711.decode_alaw(ALL_CODES) == reference.alaw2lin(ALL_CODES, 2)
+if sys.version_info < (3, 13):  # the module is gone from then on; the formulas above are the reference there
+
+    def test_same_bits_as_audioop() -> None:
+        reference = audioop()
+        assert reference is not None
+        assert g711.encode_ulaw(ALL_SAMPLES) == reference.lin2ulaw(ALL_SAMPLES, 2)
+        assert g711.encode_alaw(ALL_SAMPLES) == reference.lin2alaw(ALL_SAMPLES, 2)
+        assert g711.decode_ulaw(ALL_CODES) == reference.ulaw2lin(ALL_CODES, 2)
+        assert g711.decode_alaw(ALL_CODES) == reference.alaw2lin(ALL_CODES, 2)
 
 
 @pytest.mark.parametrize(
