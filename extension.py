@@ -26,6 +26,7 @@ from .audio import vad
 from .audio_dump import AudioDump
 from .config import OpenAIASRConfig
 from .emitter import Emitter, Output
+from .key_command import key_from_command
 from .openai_asr_client import Endpoint, OpenAIASRClient, OpenAIASRListener
 from .realtime import events as ev
 from .realtime.errors import ConfigurationError
@@ -102,7 +103,7 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         self._metadata_at: deque[tuple[int, str]] = deque(maxlen=METADATA_KEPT)
         self._frame_seen = False
         self._held_metrics: list[Any] = []
-        self._frame_format: tuple[int, int, int] = (0, 0, 0)
+        self._frame_format: tuple[int, int, int] | None = None
         self._audio_seen = False
         self._started = False
         self._metrics_due_ms = METRICS_EVERY_MS
@@ -190,7 +191,7 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         redact.add(settings.organization, settings.project)
         key: Any = settings.api_key
         if settings.api_key_command is not None:
-            key = functools.partial(_key_from_command, settings.api_key_command, redact)
+            key = functools.partial(_secret_key, settings.api_key_command, redact)
         return Endpoint(
             base_url=config.base_url.get_secret_value(),
             api_key=key,
@@ -330,21 +331,23 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         if width not in (0, expected):
             self._put_error_once(
                 "bytes_per_sample",
-                f"frames with {width} bytes per sample cannot be read; {self.config.input_encoding} has {expected}. "
-                "Send 16-bit samples, or set params.input_encoding",
+                f"frames with {width} bytes per sample cannot be read and are left out; {self.config.input_encoding} "
+                f"has {expected}. Send 16-bit samples, or set params.input_encoding",
             )
             return False
         self._frame_format = seen
-        if (rate, channels) != client.input_format[1:]:
-            self._telemetry.key_point(
-                "warn", f"frames are {rate} Hz, {channels} channel(s), not {client.input_format[1:]} as configured"
-            )
+        was = client.input_format
+        if (rate, channels) != was[1:]:
             try:
                 client.set_input_format(self.config.input_encoding, channels, rate)
             except ValueError as exc:
-                self._frame_format = (0, 0, 0)
-                self._put_error_once("frame_format", str(exc))
+                self._frame_format = None
+                what = f"frames of {rate} Hz with {channels} channel(s) cannot be read and are left out"
+                self._put_error_once("frame_format", f"{what} ({exc})")
                 return False
+            self._telemetry.key_point(
+                "warn", f"frames are {rate} Hz with {channels} channel(s) now, not {was[2]} Hz with {was[1]}"
+            )
             if self._dump is not None:
                 self._dump.set_format(rate, channels, self.config.input_encoding)
         return True
@@ -541,14 +544,7 @@ def _audio_of(frame: AudioFrame) -> bytes:
         return b""
 
 
-async def _key_from_command(command: str, redact: Redactor) -> str:
-    """What *command* prints, run by the shell at every connect."""
-    process = await asyncio.create_subprocess_shell(
-        command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-    )
-    output, _ = await process.communicate()
-    if process.returncode != 0:
-        raise RuntimeError(f"exit status {process.returncode}")
-    key = output.decode().strip()
+async def _secret_key(command: str, redact: Redactor) -> str:
+    key = await key_from_command(command)
     redact.add(key)
     return key

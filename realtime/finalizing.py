@@ -51,6 +51,7 @@ class Finalizer:
         self._stream = stream
         self._requests: deque[Request] = deque()
         self._advancing = False
+        self._heard_until = 0
         stream.book.on_settled = self.advance
 
     @property
@@ -76,11 +77,16 @@ class Finalizer:
 
     # Probe --------------------------------------------------------------------------------------------------
 
+    @property
+    def _unheard_from(self) -> int:
+        """What lies before was claimed by a turn, or the server had its time for it and found nothing there."""
+        return max(self._stream.book.last_end, self._heard_until)
+
     def _may_hold_speech(self, fence: int) -> bool:
         book = self._stream.book
         if any(t.phase in (Phase.OPEN, Phase.CLOSED) for t in book.unsettled_before(fence)):
             return True
-        return self._stream.ledger.unsettled_speech(book.last_end, fence, _UNCLAIMED)
+        return self._stream.ledger.unsettled_speech(self._unheard_from, fence, _UNCLAIMED)
 
     def current_probe(self, conn: Connection) -> Request | None:
         """The request whose silence or commit is the next thing to write behind its fence."""
@@ -111,13 +117,11 @@ class Finalizer:
         self._stream.stats.commits += 1
         return encode(InputAudioBufferCommit(event_id=request.commit_event_id))
 
-    def commit_refused(self, event_id: str) -> bool:
-        """An error named *event_id*; if it was our commit, there was nothing behind it."""
+    def commit_refused(self, event_id: str, *, empty: bool) -> None:
+        """An error named *event_id*; if it was our commit, nothing will come of it. *empty*: nothing was there."""
         for request in self._requests:
             if event_id and request.commit_event_id == event_id:
-                request.needs_probe = False
-                return True
-        return False
+                self._end_probe(request, heard=empty)
 
     def _open_turn(self, request: Request) -> Turn | None:
         for turn in self._stream.book.unsettled_before(request.fence):
@@ -131,16 +135,22 @@ class Finalizer:
         if self._open_turn(request) is not None:
             return False
         if self._stream.detection == "semantic_vad":
-            return not self._stream.ledger.unsettled_speech(self._stream.book.last_end, request.fence, _UNCLAIMED)
+            return not self._stream.ledger.unsettled_speech(self._unheard_from, request.fence, _UNCLAIMED)
         return request.waited or self._reached(request)
 
     def _reached(self, request: Request) -> bool:
         """An item took everything that may have been speech before the fence."""
         stream = self._stream
-        return not stream.ledger.unsettled_speech(stream.book.last_end, request.fence, _UNCLAIMED)
+        return not stream.ledger.unsettled_speech(self._unheard_from, request.fence, _UNCLAIMED)
+
+    def _end_probe(self, request: Request, *, heard: bool) -> None:
+        request.needs_probe = False
+        if heard:
+            self._heard_until = max(self._heard_until, request.fence)
 
     def connection_lost(self) -> None:
         """What a probe learnt died with its connection; it starts over on the next one if there is still need."""
+        self._heard_until = 0
         for request in self._requests:
             if request.needs_probe:
                 request.padded = False
@@ -163,7 +173,7 @@ class Finalizer:
         for request in self._requests:
             request.waited = request.waited or now >= request.wait_until
             if request.needs_probe and self._probe_settled(request):
-                request.needs_probe = False
+                self._end_probe(request, heard=request.padded)
         while self._requests:
             request = self._requests[0]
             if self._complete(request):

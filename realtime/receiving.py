@@ -199,13 +199,13 @@ class Receiver:
             if turn is not None:
                 self._book.settle_empty(turn, now)
             else:
-                self._finalizer.commit_refused(event_id)
+                self._finalizer.commit_refused(event_id, empty=True)
             return
         if turn is not None:
             self._lose_turn(turn, error, now)
         else:
             self._report(server_error(error))
-            self._finalizer.commit_refused(event_id)
+            self._finalizer.commit_refused(event_id, empty=False)
 
     def _lose_turn(self, turn: Turn, error: wire.ErrorDetails, now: float) -> None:
         """The server will have no text for *turn*: its error is told with the times of what is lost."""

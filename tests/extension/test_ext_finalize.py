@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 
+import numpy as np
 import pytest
 from asr_tester import COMMITTING, STREAMING, Call, Json, node, poll, run_call
 from ten_packages.extension.openai_asr_python.devkit.server.tones import decode
@@ -339,3 +340,21 @@ def test_an_error_about_something_else_does_not_answer_a_finalize() -> None:
     with FakeServer(complain) as server:
         call = run_call(node(server.url, turns="server_vad", finalize_timeout_ms=15_000), scenario)
     assert spoken(call) == ["here it is", "f1"]
+
+
+def test_noise_the_server_has_heard_and_not_taken_is_asked_about_once(serve) -> None:
+    """Loud enough for our cheap detector, too soft for the server's: the second finalize knows already."""
+    noise = np.random.default_rng(5).normal(0, 130, 16_000).astype("<i2").tobytes()
+
+    async def scenario(call: Call) -> None:
+        await call.send(noise)
+        await ask(call, "f1")
+        await call.send(bytes(3200))
+        await ask(call, "f2")
+
+    call = run_call(node(serve().url, turns="server_vad", finalize_timeout_ms=15_000), scenario)
+    assert spoken(call) == ["f1", "f2"]
+    assert not call.errors
+    numbers = call.metric("vendor_metrics")[-1]
+    assert 0 < numbers["sent_silence_ms"] < 1_000, "silence is somebody's money: it is sent once"
+    assert numbers["gated_ms"] == 1_100, "at the end it is nobody's loss"
