@@ -1,0 +1,127 @@
+"""The promises under fault, as a table: `make chaos`, or `.venv/bin/python bench/chaos.py --quick --only kills`.
+
+A black box: TEN's tester plays labelled audio into the extension and keeps what comes out; a local server of ours,
+with faults, is at the other end of a real socket. See docs/chaos.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import multiprocessing
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import chaos_load
+from chaos_scenarios import SCENARIOS, Row, Scenario, run
+
+OUT = chaos_load.ROOT / "bench" / "out" / "chaos.json"
+COLUMNS = (
+    "scenario", "fault", "blocks", "received", "lost", "doubled", "order", "start ms", "errors", "answers", "worst ms",
+    "reconnects", "verdict",
+)  # fmt: skip
+
+
+def cells(row: Row) -> list[str]:
+    """A row of the table."""
+    figures = row.score
+    asked = f"{figures.answers}/{figures.finalizes}"
+    verdict = "as expected" if not row.failed else "; ".join(row.failed)
+    if row.failed and not row.scenario.kept:
+        verdict = f"not yet ({row.scenario.needs}): {verdict}"
+    return [
+        row.scenario.name,
+        f"{row.kills} kills" if row.kills and row.scenario.needs == "replay" else row.scenario.fault,
+        *map(str, (figures.expected, figures.received, figures.lost, figures.doubled, figures.out_of_order)),
+        f"{figures.worst_start_ms:.0f}",
+        str(figures.errors),
+        asked,
+        f"{figures.worst_answer_ms:.0f}",
+        str(row.connections - figures.streams),
+        verdict,
+    ]
+
+
+def table(rows: list[Row]) -> str:
+    """Markdown that lines up."""
+    lines = [list(COLUMNS), *map(cells, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
+    text = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines]
+    text.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(text)
+
+
+def play(scenarios: list[Scenario], seed: int, jobs: int) -> Iterator[Row]:
+    """Run each in a process of its own, *jobs* at a time; yields rows as they are done."""
+    if jobs == 1 or len(scenarios) == 1:
+        yield from (run(scenario, seed) for scenario in scenarios)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_quiet) as pool:
+        # The longest first, so that none is left over at the end.
+        order = sorted(scenarios, key=lambda scenario: -scenario.speech.seconds)
+        for done in as_completed([pool.submit(run, scenario, seed) for scenario in order]):
+            yield done.result()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the table and write the JSON; 1 if a promise that holds by now was broken."""
+    options = _parse(arguments)
+    chosen = [s for s in SCENARIOS if not options.only or any(part in s.name for part in options.only)]
+    if not chosen:
+        names = ", ".join(scenario.name for scenario in SCENARIOS)
+        print(f"--only {' '.join(options.only)}: no such scenario; there are {names}", file=sys.stderr)
+        return 2
+    if options.quick:
+        chosen = [scenario.quick() for scenario in chosen]
+    _quiet()
+    began = time.monotonic()
+    done: dict[str, Row] = {}
+    for row in play(chosen, options.seed, options.jobs):
+        done[row.scenario.name] = row
+        print(f"{row.scenario.name}: {row.seconds:.0f} s", file=sys.stderr)
+    rows = [done[scenario.name] for scenario in chosen]
+    print(table(rows))
+    _write(options.out, rows, options, time.monotonic() - began)
+    return int(any(row.failed and row.scenario.kept for row in rows))
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="scenarios with this in their name")
+    parser.add_argument("--quick", action="store_true", help="eight seconds of speech and three streams each")
+    parser.add_argument("--seed", type=int, default=1, help="of speech, kills and delays (default: 1)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="scenarios at a time (default: cores)")
+    parser.add_argument("--out", type=Path, default=OUT, help="where the JSON goes")
+    return parser.parse_args(arguments)
+
+
+def _quiet() -> None:
+    """No logs: what a stream did is in the table. And no key or address of the machine's owner takes part."""
+    logging.disable(logging.CRITICAL)
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+        os.environ.pop(name, None)
+
+
+def _write(path: Path, rows: list[Row], options: argparse.Namespace, seconds: float) -> None:
+    report: dict[str, Any] = {
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "seed": options.seed,
+        "quick": options.quick,
+        "seconds": round(seconds, 1),
+        "rows": [row.to_json() for row in rows],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
