@@ -7,9 +7,10 @@ import concurrent.futures
 import contextlib
 import http
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -17,6 +18,8 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from .connection import MAX_LAG_SECONDS, Connection
+from .faults import Faults
+from .faults_registry import Fault
 from .handshake import Refusal, is_realtime_path, judge
 from .identifiers import Identifiers
 from .middleware import Middleware
@@ -44,6 +47,7 @@ class LocalServer:
     object. *session_seconds*: life of a session. *seed*: ids are the same for the same seed and order of connections.
     *vad*: speech detector; the default is what suits the recogniser. *refuse*: judges
     each connection before the usual rules do. *middleware*: makes the layers between a session and its socket.
+    *faults*: what goes wrong on purpose; `faults` of the server can be told more while it runs.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class LocalServer:
         refuse: Callable[[Request], Refusal | None] | None = None,
         middleware: Callable[[], Sequence[Middleware]] = tuple,
         max_lag_seconds: float = MAX_LAG_SECONDS,
+        faults: Faults | Iterable[Fault | str] = (),
     ) -> None:
         if session_seconds <= 0:
             raise ValueError(f"session_seconds: {session_seconds} given, must be above 0")
@@ -73,7 +78,7 @@ class LocalServer:
         self._middleware = middleware
         self._max_lag_seconds = max_lag_seconds
         self._server: Server | None = None
-        self._connections = 0
+        self.faults = faults if isinstance(faults, Faults) else Faults(faults)
 
     @property
     def port(self) -> int:
@@ -95,6 +100,7 @@ class LocalServer:
         Raises RecognizerUnavailable, or OSError if the address cannot be had.
         """
         await self._recognizer.start()
+        self.faults.start(asyncio.get_running_loop(), time.monotonic(), self._seed)
         try:
             self._server = await serve(
                 self._serve_connection,
@@ -118,6 +124,7 @@ class LocalServer:
         server, self._server = self._server, None
         if server is not None:
             self._port = server.sockets[0].getsockname()[1] if server.sockets else self._port
+            self.faults.stop()
             server.close()
             await server.wait_closed()
         await self._recognizer.stop()
@@ -136,25 +143,34 @@ class LocalServer:
             return connection.respond(http.HTTPStatus.OK, "ok\n")
         if not is_realtime_path(request.path):
             return connection.respond(http.HTTPStatus.NOT_FOUND, "not found\n")
-        return None
+        refusal = self.faults.refusal(time.monotonic())
+        if refusal is None:
+            return None
+        response = connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "refused on purpose\n")
+        # Also one that HTTPStatus does not know: 520 to 529 are what proxies answer with.
+        response.status_code, response.reason_phrase = refusal.status, "Refused"
+        if refusal.retry_after is not None:
+            response.headers["Retry-After"] = str(math.ceil(refusal.retry_after))
+        return response
 
     async def _serve_connection(self, socket: ServerConnection) -> None:
         request = socket.request
         assert request is not None
-        self._connections += 1
+        stack = self.faults.open(time.monotonic(), time.time())
+        number = stack.link.number
         refusal = self._refuse(request) if self._refuse is not None else None
         if refusal is None:
             refusal = judge(request.path, request.headers, self._api_key)
         session = ServerSession(
-            Identifiers(f"{self._seed}/{self._connections}"),
-            now=time.monotonic(),
-            epoch=time.time(),
+            Identifiers(f"{self._seed}/{number}"),
+            now=stack.link.opened,
+            epoch=stack.link.epoch,
             session_seconds=self._session_seconds,
-            detector=self._new_detector(),
+            detector=stack.detector(self._new_detector()),
             refusal=refusal,
-            middleware=self._middleware(),
+            middleware=(*self._middleware(), stack),
         )
-        _log.info("connection %d: %s", self._connections, "refused" if refusal else f"session {session.id}")
+        _log.info("connection %d: %s", number, "refused" if refusal else f"session {session.id}")
         connection = Connection(
             socket,
             session,
@@ -162,8 +178,10 @@ class LocalServer:
             clock=time.monotonic,
             log=_log,
             max_lag_seconds=self._max_lag_seconds,
+            decoding=stack.decoding,
         )
-        await connection.serve()
+        with self.faults.serving(stack, connection):
+            await connection.serve()
 
 
 def _select_subprotocol(connection: ServerConnection, offered: Sequence[Any]) -> Any | None:

@@ -4,54 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from .recognizers import RecognitionFailed, RecognitionRequest, Recognizer
+from .faults_layer import Decoding
+from .faults_socket import FaultySocket
+from .recognizers import RecognitionFailed, Recognizer
 from .server_session import ServerSession
-from .vad import RATE
+from .utterances import BYTES_PER_SECOND, DecodeClock, Utterance
 from .work import UtteranceAudio, UtteranceDropped, UtteranceEnded, UtteranceStarted, Work
 
 Clock = Callable[[], float]
 
-_BYTES_PER_SECOND = RATE * 2
 MAX_LAG_SECONDS = 60.0
 """Audio of one connection that may wait for the recogniser (1.9 MB) before its socket is not read any more.
 
 Not less, because a client's pings wait behind the audio that is not read, and a client may give up on them.
 """
-_CHUNK_SECONDS = 0.5
-"Most that a recogniser is given at once, so that many sessions take turns."
 _BIG_FRAME = 256 * 1024
 "Characters from which a frame is handled in a thread: turn detection of minutes of audio takes a second."
-
-
-class Utterance:
-    """Audio on its way to a recogniser."""
-
-    def __init__(self, item_id: str, request: RecognitionRequest) -> None:
-        self.item_id = item_id
-        self.request = request
-        self.audio: deque[memoryview] = deque()
-        self.ended = False
-        self.changed = asyncio.Event()
-        self.task: asyncio.Task[None] | None = None
-
-    def take(self) -> bytes:
-        """Up to half a second of what waits; empty if nothing does."""
-        wanted = int(_CHUNK_SECONDS * _BYTES_PER_SECOND)
-        chunk = bytearray()
-        while self.audio and wanted > len(chunk):
-            first = self.audio.popleft()
-            missing = wanted - len(chunk)
-            chunk += first[:missing]
-            if len(first) > missing:
-                self.audio.appendleft(first[missing:])
-        return bytes(chunk)
 
 
 class Connection:
@@ -66,13 +40,18 @@ class Connection:
         clock: Clock,
         log: logging.Logger,
         max_lag_seconds: float = MAX_LAG_SECONDS,
+        decoding: Callable[[float], Decoding | None] = lambda now: None,
     ) -> None:
+        """*decoding*: how fast, at a time of the *clock*, models that stream text may hear."""
         self._socket = socket
+        self._wire = FaultySocket(socket)
+        self._decoding = decoding
+        self._decode_clock = DecodeClock()
         self._session = session
         self._recognizer = recognizer
         self._clock = clock
         self._log = log
-        self._max_lag = int(max_lag_seconds * _BYTES_PER_SECOND)
+        self._max_lag = int(max_lag_seconds * BYTES_PER_SECOND)
         self._lag = 0
         self._room = asyncio.Event()
         self._closed = False
@@ -86,7 +65,7 @@ class Connection:
     async def serve(self) -> None:
         """Return when the socket is closed and nothing of this connection runs any more."""
         try:
-            self.spawn(self._watch())
+            closed = self.spawn(self._watch())
             await self._flush()
             self._set_timer()
             async for frame in self._socket:
@@ -95,6 +74,7 @@ class Connection:
                 while self._lag > self._max_lag and not self._closed:
                     self._room.clear()
                     await self._room.wait()
+                await self._wire.ready_to_read(closed)
         except ConnectionClosed:
             pass
         finally:
@@ -110,6 +90,20 @@ class Connection:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it is half-open."""
+        return self._wire.frozen
+
+    def abort(self) -> None:
+        """Cut the TCP connection."""
+        self._wire.abort()
+
+    def wake(self) -> None:
+        """Look at the session's timers again: somebody else may have set one."""
+        if not self._closed:
+            self.spawn(self._on_timer())
 
     async def _watch(self) -> None:
         await self._socket.wait_closed()
@@ -139,9 +133,14 @@ class Connection:
         if utterance is None:
             return  # it has failed
         if isinstance(work, UtteranceAudio):
-            utterance.audio.append(memoryview(work.pcm))
+            now = self._clock()
+            utterance.add(work.pcm, now, self._decode_clock, self._decoding(now))
             self._lag += len(work.pcm)
         elif isinstance(work, UtteranceEnded):
+            now = self._clock()
+            limit = self._decoding(now)
+            if limit is not None and limit.commit_loses_undecoded:
+                self._caught_up(utterance.lose_unheard(now))
             utterance.ended = True
         elif isinstance(work, UtteranceDropped) and utterance.task is not None:
             utterance.task.cancel()
@@ -153,7 +152,8 @@ class Connection:
         finished = False
         try:
             while True:
-                chunk = utterance.take()
+                chunk = utterance.take(self._clock())
+                heard_at = utterance.next_heard()
                 if chunk:
                     try:
                         text = await session.accept(chunk)
@@ -163,6 +163,8 @@ class Connection:
                         async with self._turn:
                             self._session.partial(utterance.item_id, text, self._clock())
                         await self._flush()
+                elif heard_at is not None:
+                    await asyncio.sleep(max(0.0, heard_at - self._clock()))
                 elif utterance.ended:
                     break
                 else:
@@ -171,7 +173,7 @@ class Connection:
             finished = True
             result = await session.finish()
             async with self._turn:
-                self._session.completed(utterance.item_id, result, self._clock())
+                self._session.completed(utterance.item_id, result, self._clock(), utterance.heard_seconds)
         except ConnectionClosed:
             return
         except Exception as error:
@@ -182,7 +184,7 @@ class Connection:
                 self._session.failed(utterance.item_id, self._clock(), details)
         finally:
             del self._utterances[utterance.item_id]
-            self._caught_up(sum(map(len, utterance.audio)))
+            self._caught_up(utterance.waiting)
             if not finished:
                 await session.abandon()
         await self._flush()
@@ -214,8 +216,8 @@ class Connection:
                 async with self._turn:
                     messages, close = self._session.messages(), self._session.close
                 for message in messages:
-                    await self._socket.send(message, text=True)
+                    await self._wire.send(message)
             if close is not None:
-                await self._socket.close(close.code, close.reason)
+                await self._wire.close(close.code, close.reason)
         except ConnectionClosed:
             pass

@@ -100,11 +100,12 @@ class Items:
         else:
             item.pending = text
 
-    def completed(self, item_id: str, result: Recognition) -> None:
-        """The item says *result*."""
+    def completed(self, item_id: str, result: Recognition, heard_seconds: float | None = None) -> None:
+        """The item says *result*. *heard_seconds*: only that much of it was listened to, and is billed."""
         item = self._live.pop(item_id, None)
         if item is None:
             return
+        seconds = item.seconds if heard_seconds is None else min(item.seconds, heard_seconds)
         if item.traits.single_delta:
             if result.text:
                 self._delta(item, result.text, result.confidence)
@@ -118,7 +119,7 @@ class Items:
             wire.TranscriptionCompleted(
                 item_id=item_id,
                 transcript=result.text,
-                usage=usage(item.traits, item.seconds, result.text),
+                usage=usage(item.traits, seconds, result.text),
                 logprobs=logprobs(result.text, result.confidence) if item.logprobs else UNSET,
                 languages=codes if item.traits.reports_languages else UNSET,
             )

@@ -41,7 +41,16 @@ from .recognizers import Recognition
 from .session_config import SessionConfig, apply_update
 from .turns import SpeechBegan, TurnDetector
 from .vad import RATE, EnergyDetector, SpeechDetector
-from .work import Close, UtteranceAudio, UtteranceDropped, UtteranceEnded, UtteranceStarted, Work
+from .work import (
+    Close,
+    Outgoing,
+    UtteranceAudio,
+    UtteranceDropped,
+    UtteranceEnded,
+    UtteranceStarted,
+    WireAction,
+    Work,
+)
 
 MAX_APPEND_BYTES = 15 * 1024 * 1024
 MIN_COMMIT_MS = 100
@@ -87,7 +96,7 @@ class ServerSession:
         self._turns = TurnDetector(detector or EnergyDetector())
         self._items = Items(identifiers, self._send)
         self._open: Item | None = None
-        self._out: list[Json] = []
+        self._out: list[Json | WireAction] = []
         self._work: list[Work] = []
         self._memory: dict[str, Any] = {}
         self._now = now
@@ -102,10 +111,10 @@ class ServerSession:
 
     # Out ------------------------------------------------------------------------------------------------------
 
-    def messages(self) -> list[bytes]:
-        """TEXT frames to send, in order; each is handed out once."""
+    def messages(self) -> list[bytes | WireAction]:
+        """TEXT frames to send, in order; each is handed out once. Actions come from middleware only."""
         out, self._out = self._out, []
-        return [msgspec.json.encode(event) for event in out]
+        return [msgspec.json.encode(entry) if isinstance(entry, dict) else entry for entry in out]
 
     def work(self) -> list[Work]:
         """What recognisers are to do, in order; each is handed out once."""
@@ -126,10 +135,8 @@ class ServerSession:
         self._now = now
         if self.close is not None:
             return
-        for index, layer in enumerate(self._middleware):
-            for event in layer.handle_timer(now):
-                self._pass_on(event, index + 1)
-        if now >= self._expires:
+        self._run_layers(now)
+        if self.close is None and now >= self._expires:
             error = invalid_request("session_expired", EXPIRED_MESSAGE)
             self.end(CLOSE_EXPIRED, reason=EXPIRED_MESSAGE, error=error, now=now)
 
@@ -142,6 +149,7 @@ class ServerSession:
         for passed in frames:
             if self.close is None:
                 self._receive(passed)
+        self._run_layers(now)
 
     def receive_binary(self, now: float) -> None:
         """A BINARY frame came: this protocol has none."""
@@ -155,11 +163,11 @@ class ServerSession:
         if self.close is None:
             self._items.partial(item_id, text)
 
-    def completed(self, item_id: str, result: Recognition, now: float) -> None:
-        """A recogniser is done with the item."""
+    def completed(self, item_id: str, result: Recognition, now: float, heard_seconds: float | None = None) -> None:
+        """A recogniser is done with the item. *heard_seconds*: it heard no more of it than this."""
         self._now = now
         if self.close is None:
-            self._items.completed(item_id, result)
+            self._items.completed(item_id, result, heard_seconds)
 
     def failed(self, item_id: str, now: float, error: ErrorDetails | None = None) -> None:
         """There will be no text for the item."""
@@ -319,13 +327,25 @@ class ServerSession:
             event["error"].pop("event_id")
         self._pass_on(event, 0)
 
-    def _pass_on(self, event: Json, layer: int) -> None:
-        """Through the middleware from number *layer* on, then out."""
-        if layer == len(self._middleware):
-            self._out.append(event)
+    def _pass_on(self, entry: Outgoing, layer: int) -> None:
+        """Events through the middleware from number *layer* on, then out; the rest at once. Nothing follows the end."""
+        if self.close is not None:
             return
-        for passed in self._middleware[layer].outgoing(event, self._now):
-            self._pass_on(passed, layer + 1)
+        if isinstance(entry, Close):
+            self.close = entry
+        elif not isinstance(entry, dict) or layer == len(self._middleware):
+            self._out.append(entry)
+        else:
+            for passed in self._middleware[layer].outgoing(entry, self._now):
+                self._pass_on(passed, layer + 1)
+
+    def _run_layers(self, now: float) -> None:
+        """What the middleware has been waiting for, up to *now*."""
+        for index, layer in enumerate(self._middleware):
+            when = layer.get_timer()
+            if when is not None and when <= now:
+                for entry in layer.handle_timer(now):
+                    self._pass_on(entry, index + 1)
 
 
 def _ms(position: int) -> int:
