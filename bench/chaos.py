@@ -38,13 +38,13 @@ def cells(row: Row) -> list[str]:
         verdict = f"not yet ({row.scenario.needs}): {verdict}"
     return [
         row.scenario.name,
-        f"{row.kills} kills" if row.kills and row.scenario.needs == "replay" else row.scenario.fault,
+        row.scenario.fault.replace("100 kills", f"{row.kills} kills"),
         *map(str, (figures.expected, figures.received, figures.lost, figures.doubled, figures.out_of_order)),
         f"{figures.worst_start_ms:.0f}",
         str(figures.errors),
         asked,
         f"{figures.worst_answer_ms:.0f}",
-        str(row.connections - figures.streams),
+        str(row.reconnects),
         verdict,
     ]
 
@@ -53,7 +53,9 @@ def table(rows: list[Row]) -> str:
     """Markdown that lines up."""
     lines = [list(COLUMNS), *map(cells, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
-    text = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines]
+    text = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
+    ]
     text.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join(text)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from chaos_call import Play, Speech, Stream, run_stream
 from chaos_score import Score, score
-from chaos_server import Trouble, Watch, serve
+from chaos_server import Target, Trouble, serve
 
 Json = dict[str, Any]
 
@@ -43,6 +45,8 @@ class Expect:
     "40 ms for turns of our own; 20 ms of the server's word, which comes in windows of 32 ms."
     worst_answer_ms: float | None = 2_250.0
     "finalize_timeout_ms + 20, and what a loaded machine adds."
+    late: int | None = 0
+    "Blocks in text that came after its finalize had been answered."
     lost_at_least: int = 0
     "A control must show losses."
 
@@ -54,12 +58,12 @@ class Scenario:
     name: str
     fault: str
     needs: str = "basics"
-    turns: str = "server_vad"
-    model: str = COMMITTING
     streams: int = 4
     speech: Speech = field(default_factory=Speech)
     play: Play = field(default_factory=Play)
     trouble: Trouble = field(default_factory=Trouble)
+    turns: str = "server_vad"
+    model: str = COMMITTING
     params: Json = field(default_factory=dict)
     expect: Expect = field(default_factory=Expect)
 
@@ -81,57 +85,103 @@ class Scenario:
         return set(self.needs.split()) <= KEPT
 
 
-def _kills(name: str, turns: str, model: str, **changes: Any) -> Scenario:
-    base = Scenario(
-        name,
-        "kills",
-        needs="replay",
-        turns=turns,
-        model=model,
-        streams=10,
-        speech=Speech(seconds=60),
-        play=Play(finalize="end" if turns == "server_vad" else "utterances"),
-        trouble=Trouble(kills=10, over_s=56),
-    )
-    return replace(base, **changes)
+NONE, SERVER = {"turns": "none"}, {"turns": "server_vad", "play": Play(finalize="end")}
+LIVE = {"turns": "none", "model": STREAMING}
+_KILLS = Trouble(kills=10, over_s=56)
+_NOT_LATE = Expect(errors=0)
+_LATE_ANSWERS = Expect(errors=None, late=None)
 
 
-SCENARIOS: tuple[Scenario, ...] = (
-    Scenario("control-server", "none", play=Play(finalize="end"), speech=Speech(seconds=20)),
-    Scenario("control-none", "none", turns="none", speech=Speech(seconds=20)),
-    Scenario("control-streaming", "none", turns="none", model=STREAMING, speech=Speech(seconds=20)),
-    _kills("kills-server", "server_vad", COMMITTING, fault="100 kills"),
-    _kills("kills-none", "none", COMMITTING, fault="100 kills"),
-    _kills("kills-streaming", "none", STREAMING, fault="100 kills"),
-    _kills(
+def _scenarios() -> Iterator[Scenario]:
+    short = Speech(seconds=20)
+    for name, kind in (("server", SERVER), ("none", NONE), ("live", LIVE)):
+        yield Scenario(f"control-{name}", "none", speech=short, expect=_NOT_LATE, **kind)
+    for name, kind in (("server", SERVER), ("none", NONE), ("live", LIVE)):
+        yield Scenario(f"kills-{name}", "100 kills", needs="replay", streams=10, trouble=_KILLS, **kind)
+    yield Scenario(
         "control-no-replay",
-        "server_vad",
-        COMMITTING,
-        fault="kills, replay off",
-        needs="basics",
-        streams=4,
+        "kills, replay off",
         speech=Speech(seconds=30),
-        trouble=Trouble(kills=6, over_s=28, phases=("before_commit", "after_commit")),
+        trouble=Trouble(kills=6, over_s=28, phases=("speaking", "before-commit", "after-commit")),
         params={"replay_window_ms": 0},
         expect=Expect(lost=None, lost_at_least=1, worst_start_ms=None),
-    ),
-    Scenario(
-        "limit-server",
-        "sessions of 5 s",
-        needs="rollover",
-        play=Play(finalize="end"),
-        trouble=Trouble(session_seconds=5.0),
-        expect=Expect(errors=0),
-    ),
-    Scenario(
-        "limit-none",
-        "sessions of 5 s",
-        needs="rollover",
-        turns="none",
-        trouble=Trouble(session_seconds=5.0),
-        expect=Expect(errors=0),
-    ),
-)
+        **SERVER,
+    )
+    outage = Trouble(kills=4, over_s=50, outage_s=3.0)
+    for name, kind in (("server", SERVER), ("none", NONE)):
+        yield Scenario(f"outage-{name}", "kills, then 503 for 3 s", needs="replay", trouble=outage, **kind)
+    limit = Trouble(faults=("session-limit:seconds=5",))
+    for name, kind in (("server", SERVER), ("none", NONE), ("live", LIVE)):
+        yield Scenario(f"limit-{name}", "sessions of 5 s", needs="rollover", trouble=limit, expect=_NOT_LATE, **kind)
+    talk = Speech(seconds=60, blocks=(1, 1), lengths_ms=(150, 200, 250, 300), pause_ms=(140, 240))
+    yield Scenario(
+        "limit-talk", "sessions of 5 s", needs="rollover", speech=talk, trouble=limit, expect=_NOT_LATE, **SERVER
+    )
+    yield from _events(short)
+    yield from _delays(short)
+    yield from _finalizes()
+
+
+def _events(speech: Speech) -> Iterator[Scenario]:
+    """One bad thing stays one bad thing."""
+    for name, fault, needs, faults in (
+        ("duplicate", "each event twice", "basics", ("duplicate",)),
+        ("reorder", "text in groups of 3, last first", "basics", ("reorder:group=3,hold=1.5",)),
+        ("interleave", "texts mixed", "basics", ("interleave",)),
+        ("error-events", "harmless errors", "basics", ("error-event:interval=0.5",)),
+        ("commit-empty", "commit_empty errors", "basics", ("error-event:code=input_audio_buffer_commit_empty",)),
+        ("junk", "junk frames", "basics", ("junk",)),
+        ("failed", "every 4th item fails", "repair", ("fail-item:every=4,connections=1",)),
+        ("swallowed", "every 4th item unanswered", "repair overdue", ("swallow-item:every=4,connections=1",)),
+    ):
+        for kind_name, kind in (("server", SERVER), ("none", NONE)):
+            yield Scenario(
+                f"{name}-{kind_name}", fault, needs, streams=2, speech=speech, trouble=Trouble(faults=faults), **kind
+            )
+    swallow = Trouble(faults=("swallow-commit:every=4,connections=1",))
+    yield Scenario("swallowed-commit", "every 4th commit unseen", "overdue", 2, speech, trouble=swallow, **NONE)
+
+
+def _delays(speech: Speech) -> Iterator[Scenario]:
+    """What comes late, and what never comes."""
+    for seconds in (1, 5):
+        late = Trouble(faults=(f"late-updated:ms={seconds * 1000}",))
+        for name, kind in (("server", SERVER), ("none", NONE), ("live", LIVE)):
+            expect = _NOT_LATE if name == "server" or seconds == 1 else _LATE_ANSWERS
+            yield Scenario(
+                f"ready-{seconds}s-{name}", f"session ready {seconds} s late", "basics", 2, speech,
+                trouble=late, expect=expect, **kind,
+            )  # fmt: skip
+    for name, fault, text in (
+        ("mute", "mute:at=6,times=1", "mute from 6 s on"),
+        ("half-open", "half-open:at=6,times=1", "half-open at 6 s"),
+        ("no-pong", "no-pong:times=1", "first connection: no pongs"),
+        ("slow-read", "slow-read:at=5,stop=3,times=1", "nothing read for 3 s"),
+        ("late-final", "late-final:ms=3000,every=5", "every 5th text 3 s late"),
+    ):
+        needs = "basics" if name in ("slow-read", "late-final") else "overdue replay"
+        yield Scenario(name, text, needs, 2, Speech(seconds=30), trouble=Trouble(faults=(fault,)), **NONE)
+
+
+def _finalizes() -> Iterator[Scenario]:
+    """Ten thousand of them."""
+    fast = Play(speed=0, finalize="utterances", wait=True)
+    tiny = Speech(blocks=(1, 1), lengths_ms=(100, 120), pause_ms=(60, 120), utterances=350)
+    quick = Trouble(thinks_s=(0.0, 0.005))
+    yield Scenario("finalize-none", "7,000 finalizes", "basics", 20, tiny, fast, quick, turns="none")
+    few = replace(tiny, utterances=200)
+    yield Scenario("finalize-server", "2,000 finalizes", "basics", 10, few, fast, quick)
+    mean = replace(tiny, utterances=25)
+    mute = replace(quick, faults=("mute:after=0.5",))
+    yield Scenario(
+        "finalize-mute", "500 to a mute server", "basics", 20, mean, fast, mute, turns="none",
+        expect=Expect(lost=None, late=None, fatal=None), params={"finalize_timeout_ms": 500},
+    )  # fmt: skip
+    live = replace(tiny, utterances=25, pause_ms=(400, 600))
+    yield Scenario("finalize-live", "500, streaming model", "basics", 20, live, replace(fast, speed=1.0), quick, **LIVE)
+
+
+SCENARIOS = tuple(_scenarios())
 
 
 @dataclass
@@ -141,11 +191,26 @@ class Row:
     scenario: Scenario
     score: Score
     connections: int
-    kills: int
+    "Upgrades that the servers accepted."
+    refused: int
+    "Upgrades that they did not."
     fell: dict[str, int]
+    "Kills by what they hit: `speaking`, `before-commit`, `after-commit`, `inside-message`; `quiet` is between turns."
+    happened: dict[str, int]
+    "How often the servers' other faults happened."
     seconds: float
     failed: list[str]
     "Expectations that were not met."
+
+    @property
+    def reconnects(self) -> int:
+        """Connections beyond the first of each stream, those of repairs and rollovers included."""
+        return self.connections - self.score.streams
+
+    @property
+    def kills(self) -> int:
+        """Connections cut."""
+        return sum(self.fell.values())
 
     def to_json(self) -> Json:
         """Everything that is known of it."""
@@ -158,9 +223,12 @@ class Row:
             "audio_seconds": scenario.speech.seconds if not scenario.speech.utterances else None,
             **asdict(self.score),
             "connections": self.connections,
-            "reconnects": self.connections - self.score.streams,
+            "refused": self.refused,
+            "reconnects": self.reconnects,
             "kills": self.kills,
+            "kills_while_speech_was_not_final": self.kills - self.fell.get("quiet", 0),
             "kills_fell": self.fell,
+            "faults_happened": self.happened,
             "seconds": round(self.seconds, 1),
             "needs": scenario.needs,
             "held_to_it": scenario.kept,
@@ -168,10 +236,10 @@ class Row:
         }
 
 
-def properties(scenario: Scenario, url: str, stream: str) -> Json:
-    """The node's property; its key tells the server which stream it is."""
+def properties(scenario: Scenario, url: str) -> Json:
+    """The node's property."""
     params: Json = {
-        "api_key": f"sk-{stream}",
+        "api_key": "sk-chaos",
         "base_url": url,
         "turn_detection": {"type": scenario.turns},
         "input_audio_transcription": {"model": scenario.model, "language": "en"},
@@ -184,27 +252,31 @@ def run(scenario: Scenario, seed: int) -> Row:
     """Play all streams of a scenario at the same time."""
     names = [f"s{number}" for number in range(scenario.streams)]
     began = time.monotonic()
-    with serve(scenario.trouble, names, seed) as (url, watches), ThreadPoolExecutor(len(names)) as pool:
+    with serve(scenario.trouble, names, seed) as targets, ThreadPoolExecutor(len(names)) as pool:
 
         def play(name: str) -> Stream:
             time.sleep(random.Random(f"{seed}/{name}/offset").uniform(0.0, 0.3))
-            return run_stream(name, properties(scenario, url, name), scenario.speech, scenario.play, seed)
+            return run_stream(
+                name, properties(scenario, targets[name].server.url), scenario.speech, scenario.play, seed
+            )
 
         streams = list(pool.map(play, names))
     total = Score()
     for stream in streams:
         total.add(score(stream.played, stream.received, PREFIX_MS if scenario.turns == "server_vad" else 0))
-    return _row(scenario, total, list(watches.values()), time.monotonic() - began)
+    return _row(scenario, total, list(targets.values()), time.monotonic() - began)
 
 
-def _row(scenario: Scenario, total: Score, watches: list[Watch], seconds: float) -> Row:
-    fell: dict[str, int] = {}
-    for watch in watches:
-        for where, count in watch.fell.items():
-            fell[where] = fell.get(where, 0) + count
-    connections = sum(watch.connections for watch in watches)
-    kills = sum(watch.kills for watch in watches)
-    return Row(scenario, total, connections, kills, fell, seconds, judge(scenario.expect, total))
+def _row(scenario: Scenario, total: Score, targets: list[Target], seconds: float) -> Row:
+    fell: Counter[str] = Counter()
+    happened: Counter[str] = Counter()
+    for target in targets:
+        fell += target.fell
+        happened += Counter(target.faults.counts)
+    connections = sum(target.faults.connections for target in targets)
+    refused = sum(target.faults.refused for target in targets)
+    failed = judge(scenario.expect, total)
+    return Row(scenario, total, connections, refused, dict(fell), dict(happened), seconds, failed)
 
 
 def judge(expect: Expect, total: Score) -> list[str]:
