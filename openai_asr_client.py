@@ -144,9 +144,14 @@ class WebSocketTransport:
             return await self._socket.ping()
 
     async def close(self, code: int, reason: str) -> None:
-        """See `Transport`."""
+        """See `Transport`. Takes `CLOSE_TIMEOUT_S` at most."""
+        closing = asyncio.ensure_future(self._socket.close(code, reason))
+        # The library bounds the wait for the peer's answer, but not that for room in a full write buffer.
+        await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT_S)
+        if not closing.done():
+            self._socket.transport.abort()
         with contextlib.suppress(WebSocketException, OSError, TimeoutError):
-            await self._socket.close(code, reason)
+            await closing
 
 
 @contextlib.contextmanager
@@ -164,14 +169,12 @@ def _closing() -> Any:
 
 async def dial_websocket(url: str, headers: Mapping[str, str], endpoint: Endpoint) -> Transport:
     """Open a WebSocket: no compression, bounded messages, no pings of the library's own. Raises `TransportRefused`."""
-    options: dict[str, Any] = {}
+    options = _tls_options(url, endpoint)
     if endpoint.proxy is not None:
         if "proxy" not in inspect.signature(websockets_connect.__init__).parameters:
             raise TransportRefused(0, "params.proxy needs websockets 15 or later: pip install 'websockets>=15'")
         options["proxy"] = endpoint.proxy
     try:
-        if endpoint.ca_file and url.startswith("wss:"):
-            options["ssl"] = ssl.create_default_context(cafile=endpoint.ca_file)
         socket = await websockets_connect(
             url,
             additional_headers=dict(headers),
@@ -188,7 +191,8 @@ async def dial_websocket(url: str, headers: Mapping[str, str], endpoint: Endpoin
         answer = dict(exc.response.headers.raw_items())
         raise TransportRefused(status, f"HTTP {status} instead of an upgrade", answer) from None
     except ssl.SSLError as exc:
-        raise TransportRefused(0, f"TLS failed: {exc.reason or 'certificate not accepted'}") from None
+        why = getattr(exc, "verify_message", "") or exc.reason or "certificate not accepted"
+        raise TransportRefused(0, f"TLS failed: {why}") from None
     except OSError as exc:
         raise TransportRefused(
             0, f"cannot connect to {display_url(url)}: {exc.strerror or type(exc).__name__}"
@@ -196,6 +200,16 @@ async def dial_websocket(url: str, headers: Mapping[str, str], endpoint: Endpoin
     except (WebSocketException, EOFError) as exc:
         raise TransportRefused(0, f"the handshake failed: {type(exc).__name__}") from None
     return WebSocketTransport(socket)
+
+
+def _tls_options(url: str, endpoint: Endpoint) -> dict[str, Any]:
+    if not endpoint.ca_file or not url.startswith("wss:"):
+        return {}
+    try:
+        return {"ssl": ssl.create_default_context(cafile=endpoint.ca_file)}
+    except OSError as exc:  # SSLError, for a file without certificates, is one
+        why = "it holds no certificate" if isinstance(exc, ssl.SSLError) else exc.strerror or type(exc).__name__
+        raise TransportRefused(0, f"params.ca_file {endpoint.ca_file} cannot be used: {why}") from None
 
 
 class OpenAIASRListener:

@@ -1,0 +1,428 @@
+"""Real sockets that do not work: refused, cut, half open, not trusted. What the user learns, and what is saved."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from client_peers import Recorder, tidy
+from sessions import COMMITTING, options, tone
+from ten_packages.extension.openai_asr_python.devkit.server.app import LocalServer
+from ten_packages.extension.openai_asr_python.openai_asr_client import Endpoint, OpenAIASRClient
+from ten_packages.extension.openai_asr_python.realtime import events as ev
+from tone_script import ToneScript
+from websockets.asyncio.server import ServerConnection, serve
+
+pytestmark = pytest.mark.socket
+
+ROOT = Path(__file__).resolve().parent.parent
+KEY = "sk-canary-0123456789"
+TOLERANCE_MS = 20
+
+
+@pytest.fixture(autouse=True)
+async def nothing_left_behind() -> AsyncIterator[None]:
+    async with tidy():
+        yield
+
+
+def make(url: str, *, key: Any = KEY, rng: float = 0.1, **more: Any) -> tuple[OpenAIASRClient, Recorder]:
+    """A client without a detector, and its listener. *rng*: how much of the back-off is waited for."""
+    heard = Recorder()
+    endpoint = Endpoint(url, api_key=key, **more.pop("endpoint", {}))
+    return OpenAIASRClient(options("none", COMMITTING, **more), endpoint, heard, rng=lambda: rng), heard
+
+
+@contextlib.asynccontextmanager
+async def raw_server(answer: bytes, *, reads: bool = True) -> AsyncIterator[str]:
+    """Reads a request, gives *answer*, hangs up."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            if reads:
+                await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            await writer.drain()
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    try:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+# Refused ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_wrong_key_is_one_non_fatal_report_and_attempts_grow_apart() -> None:
+    async with LocalServer(port=0, recognizer="scripted", api_key=KEY) as server:
+        client, heard = make(server.url, key="sk-wrong-canary")
+        client.start()
+        client.push_audio(tone(100))
+        await heard.first(ev.Disconnected, 3)
+        await client.stop()
+    (told,) = heard.of(ev.ServerError)
+    assert (told.code, told.fatal) == ("invalid_api_key", False)
+    assert heard.of(ev.ClientError) == []
+    downs = [(down.code, down.reason, down.retry_in_ms) for down in heard.of(ev.Disconnected)][:3]
+    assert downs == [("3000", "invalid_request_error.invalid_api_key", wait) for wait in (50, 100, 200)]
+    assert client.session.stats.sent_user_ms == 0
+
+
+@pytest.mark.parametrize("status", [503, 404])
+async def test_an_http_refusal_is_told_with_its_status_and_retry_after_is_kept(status: int) -> None:
+    answer = f"HTTP/1.1 {status} No\r\nRetry-After: 0.4\r\nContent-Length: 0\r\n\r\n".encode()
+    async with raw_server(answer) as url:
+        client, heard = make(url)
+        client.start()
+        await heard.first(ev.Disconnected, 2)
+        await client.stop()
+    (told,) = heard.of(ev.ClientError)
+    assert (told.code, told.vendor_code, told.fatal) == ("connect_failed", str(status), False)
+    assert f"HTTP {status}" in told.message
+    assert [down.retry_in_ms for down in heard.of(ev.Disconnected)][:2] == [400, 400]
+
+
+async def test_a_refused_connection_names_the_place_without_its_secrets() -> None:
+    with socket.socket() as holder:  # bound and not listening: nobody else gets the port
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+        client, heard = make(f"ws://user:canary@127.0.0.1:{port}/v1?api-key=canary")
+        client.start()
+        await heard.first(ev.Disconnected, 2)
+        await client.stop()
+    (told,) = heard.of(ev.ClientError)
+    assert told.code == "connect_failed" and f"ws://127.0.0.1:{port}/v1/realtime" in told.message
+    assert "refused" in told.message.lower() or "Connect call failed" in told.message
+    assert "canary" not in "".join(map(str, heard.events))
+
+
+@pytest.mark.parametrize(
+    "answer", [b"SSH-2.0-OpenSSH_9.2\r\n\r\n", b"", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"]
+)
+async def test_what_is_no_websocket_server_is_a_failed_attempt(answer: bytes) -> None:
+    async with raw_server(answer, reads=bool(answer)) as url:
+        client, heard = make(url)
+        client.start()
+        await heard.first(ev.Disconnected, 2)
+        await client.stop()
+    assert {told.code for told in heard.of(ev.ClientError)} == {"connect_failed"}
+    assert not any(told.fatal for told in heard.of(ev.ClientError))
+
+
+# Cut ----------------------------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def server_process(port: int) -> AsyncIterator[subprocess.Popen[str]]:
+    """The local server in a process of its own, which can be killed."""
+    command = [sys.executable, str(ROOT / "devkit"), "serve", "--port", str(port), "--recognizer", "scripted"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT)
+    assert process.stdout is not None
+    try:
+        ready = await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(None, process.stdout.readline), 30)
+        assert ready.startswith("ws://"), "the server did not start"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def free_port() -> int:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        return int(holder.getsockname()[1])
+
+
+async def everything_sent(client: OpenAIASRClient) -> None:
+    while client.session.stream.lag_ms:
+        await asyncio.sleep(0.005)
+
+
+async def test_a_server_killed_in_the_middle_of_speech_and_started_again() -> None:
+    port = free_port()
+    client, heard = make(f"ws://127.0.0.1:{port}/v1", finalize_timeout_ms=10_000)
+    script = ToneScript()
+    pushed = 0
+
+    async def push(until_ms: float | None = None) -> None:
+        nonlocal pushed
+        pcm = script.pcm if until_ms is None else script.pcm[: 2 * round(until_ms * 16)]
+        for at in range(pushed, len(pcm), 640):
+            client.push_audio(pcm[at : at + 640])
+            await asyncio.sleep(0)
+        pushed = len(pcm)
+
+    async with server_process(port) as process:
+        client.start()
+        script.pause(300).say(1, 2)
+        await push()
+        await client.finalize()
+        script.pause(500).say(10, 11, 12, 13, 14, 15, 16, 17, ms=400)
+        cut = script.spoken[5].start_ms + 100  # in the middle of the word 13
+        await push(cut)
+        await everything_sent(client)
+        process.kill()
+        process.wait()
+    await heard.first(ev.Disconnected)
+    await push()
+    assert not client.connected
+    async with server_process(port):
+        await heard.first(ev.Connected, 2)
+        await client.finalize()
+        script.pause(500).say(20, 21).pause(300)
+        await push()
+        await client.finalize()
+        await client.stop()
+    check_what_was_saved(heard, script, cut)
+
+
+def check_what_was_saved(heard: Recorder, script: ToneScript, cut: float) -> None:
+    """Words that were not sent yet are heard, the rest is told as lost, nothing comes twice, and times are true."""
+    words = " ".join(heard.texts).split()
+    assert len(words) == len(set(words)) and words == sorted(words, key=lambda word: int(word[1:]))
+    unsent = [f"b{spoken.label}" for spoken in script.spoken if spoken.start_ms > cut]
+    assert unsent[0] == "b14" and set(unsent) <= set(words)
+    losses = [(loss.start_ms, loss.start_ms + loss.duration_ms) for loss in heard.of(ev.AudioLost)]
+    for spoken in script.spoken:
+        told = any(start < spoken.end_ms and end > spoken.start_ms for start, end in losses)
+        assert told or f"b{spoken.label}" in words, f"b{spoken.label} is neither heard nor told"
+    assert all(end <= cut + TOLERANCE_MS for _, end in losses), "nothing behind the cut is lost"
+    by_text = {final.text: final for final in heard.finals}
+    for text, first, last in (("b1 b2", 0, 1), ("b20 b21", -2, -1)):
+        final = by_text[text]
+        assert abs(final.start_ms - script.spoken[first].start_ms) <= TOLERANCE_MS
+        assert abs(final.start_ms + final.duration_ms - script.spoken[last].end_ms) <= TOLERANCE_MS
+    middle = next(final for final in heard.finals if "b17" in final.text)
+    assert abs(middle.start_ms + middle.duration_ms - script.spoken[9].end_ms) <= TOLERANCE_MS
+    dropped = [told for told in heard.of(ev.ClientError) if told.code == "dropped"]
+    assert len(dropped) == 1 and not dropped[0].fatal
+
+
+# Half open ----------------------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def deaf_server() -> AsyncIterator[str]:
+    """Configures a session, then neither reads nor says anything any more, not even to a close."""
+    over = asyncio.Event()
+
+    async def handler(peer: ServerConnection) -> None:
+        await peer.send('{"type": "session.created", "session": {}}')
+        update = await peer.recv(decode=False)
+        await peer.send(update.replace(b"session.update", b"session.updated"), text=True)
+        peer.transport.pause_reading()
+        await over.wait()
+        peer.transport.abort()
+
+    silent: Any = logging.Logger("silent", level=logging.CRITICAL + 1)
+    async with serve(handler, "127.0.0.1", 0, ping_interval=None, close_timeout=0.1, logger=silent) as server:
+        try:
+            yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        finally:
+            over.set()
+
+
+@pytest.mark.parametrize("seconds", [0.1, 300.0])
+async def test_stop_is_in_time_on_a_half_open_socket(seconds: float) -> None:
+    """With little audio only the close stays unanswered; with much the writing itself is blocked."""
+    async with deaf_server() as url:
+        client, heard = make(url, stop_drain_ms=100)
+        client.start()
+        await heard.first(ev.Connected)
+        for _ in range(max(1, round(seconds / 2))):
+            client.push_audio(tone(min(seconds, 2.0) * 1000))
+            await asyncio.sleep(0)
+        if seconds > 10:
+            await asyncio.sleep(0.1)
+            assert client.session.stream.lag_ms > 2_000, "the transport takes no more"
+        began = time.monotonic()
+        await client.stop()
+        took = time.monotonic() - began
+    assert took < 0.1 + 1.0
+
+
+async def test_a_half_open_socket_is_found_by_its_missing_pong_and_replaced() -> None:
+    async with deaf_server() as url:
+        client, heard = make(url, ping_interval_ms=50, ping_timeout_ms=100, stop_drain_ms=0)
+        client.start()
+        await heard.first(ev.Connected, 2)
+        await client.stop()
+    assert [(told.code, told.vendor_message) for told in heard.of(ev.ClientError)][:1] == [
+        ("dropped", "no pong: the connection is half open")
+    ]
+
+
+# TLS ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that nobody has signed, and its key."""
+    if shutil.which("openssl") is None:
+        if os.environ.get("CI"):
+            pytest.fail("openssl is not installed: apt-get install openssl")
+        pytest.skip("NOT TESTED: TLS, because openssl is not installed (apt-get install openssl)")
+    folder = tmp_path_factory.mktemp("tls")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    command = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
+    )
+    subprocess.run([*command.split(), "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
+    return cert, key
+
+
+@contextlib.asynccontextmanager
+async def behind_tls(server: LocalServer, certificate: tuple[Path, Path]) -> AsyncIterator[str]:
+    """*server* behind TLS: the URL to use."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", server.port)
+        for work in (pipe(reader, inner_writer), pipe(inner_reader, writer)):
+            task = asyncio.ensure_future(work)
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    outer = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=context)
+    try:
+        yield f"wss://127.0.0.1:{outer.sockets[0].getsockname()[1]}/v1"
+    finally:
+        outer.close()
+        for task in list(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_certificate_that_is_not_trusted_is_told_clearly(certificate: tuple[Path, Path]) -> None:
+    async with LocalServer(port=0, recognizer="scripted") as server:
+        async with behind_tls(server, certificate) as url:
+            client, heard = make(url)
+            client.start()
+            await heard.first(ev.Disconnected)
+            await client.stop()
+    (told,) = heard.of(ev.ClientError)
+    assert "TLS" in told.message and "self-signed certificate" in told.message.replace("self signed", "self-signed")
+    assert not told.fatal
+
+
+async def test_a_certificate_trusted_by_ca_file_lets_words_through(certificate: tuple[Path, Path]) -> None:
+    async with LocalServer(port=0, recognizer="scripted") as server:
+        async with behind_tls(server, certificate) as url:
+            client, heard = make(url, endpoint={"ca_file": str(certificate[0])})
+            client.start()
+            client.push_audio(ToneScript().say(5, 6).pcm)
+            await client.finalize()
+            await client.stop()
+    assert heard.texts == ["b5 b6"] and heard.of(ev.ClientError) == []
+
+
+async def test_tls_to_a_server_without_it_is_told() -> None:
+    async with raw_server(b"HTTP/1.1 400 Bad Request\r\n\r\n", reads=False) as url:
+        client, heard = make(url.replace("ws:", "wss:"))
+        client.start()
+        await heard.first(ev.Disconnected)
+        await client.stop()
+    assert "TLS failed" in heard.of(ev.ClientError)[0].message
+
+
+@pytest.mark.parametrize("content", [None, "this is no certificate"])
+async def test_a_ca_file_that_cannot_be_used_is_named(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "authorities.pem"
+    if content is not None:
+        path.write_text(content)
+    client, heard = make("wss://127.0.0.1:9/v1", endpoint={"ca_file": str(path)})
+    client.start()
+    await heard.first(ev.Disconnected)
+    await client.stop()
+    (told,) = heard.of(ev.ClientError)
+    assert "ca_file" in told.message and str(path) in told.message
+
+
+# Secrets ------------------------------------------------------------------------------------------------------
+
+
+class Ear(logging.Handler):
+    """Hears every record, with its arguments and traceback."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.lines: list[str] = []
+        self.formatter = logging.Formatter("%(name)s %(message)s")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(f"{self.format(record)} {record.args!r}")
+
+
+@pytest.fixture
+def ear() -> Iterator[Ear]:
+    """All loggers of the process at DEBUG, aside from those of the server's side, which has its own test."""
+    names = [n for n in logging.root.manager.loggerDict if not n.startswith("openai_asr.server")]
+    loggers = [logging.getLogger(), *map(logging.getLogger, {*names, "websockets", "websockets.client", "asyncio"})]
+    before = [(logger, logger.level, logger.disabled) for logger in loggers]
+    handler = Ear()
+    for logger in loggers:
+        logger.setLevel(logging.DEBUG)
+        logger.disabled = False
+    logging.getLogger().addHandler(handler)
+    yield handler
+    logging.getLogger().removeHandler(handler)
+    for logger, level, disabled in before:
+        logger.setLevel(level)
+        logger.disabled = disabled
+
+
+async def test_no_key_reaches_a_log_or_an_event_whatever_happens(ear: Ear) -> None:
+    asyncio.get_running_loop().set_debug(True)
+    told: list[ev.Event] = []
+
+    async def run(url: str, until: Any, key: Any = KEY, **more: Any) -> None:
+        client, heard = make(url, key=key, endpoint={"headers": {"X-Key": "canary"}}, **more)
+        client.start()
+        client.push_audio(tone(200))
+        await heard.first(until)
+        await client.stop()
+        told.extend(heard.events)
+
+    def broken() -> str:
+        raise RuntimeError(KEY)
+
+    async with LocalServer(port=0, recognizer="scripted", api_key=KEY) as server:
+        await run(server.url, ev.Connected)
+        await run(server.url, ev.Connected, lambda: KEY)
+        await run(server.url, ev.Disconnected, "sk-canary-wrong-one")
+        await run(server.url, ev.Disconnected, broken)
+        await run(server.url, ev.Disconnected, f"{KEY}\nX: y")
+    await run(server.url.replace("ws://", "ws://user:canary@"), ev.Disconnected)  # nobody is there any more
+    async with raw_server(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n") as other:
+        await run(other, ev.Disconnected)
+    heard = "\n".join(ear.lines)
+    assert "asyncio" in heard, "the ear does hear"
+    assert "canary" not in heard
+    assert "canary" not in "\n".join(map(str, told))
