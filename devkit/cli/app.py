@@ -149,7 +149,14 @@ def _serve(
     api_key: Annotated[str | None, typer.Option(help="Key that clients must send; without it any is taken.")] = None,
     recognizer: Annotated[str, typer.Option(help="pocketsphinx (offline) or scripted (tests).")] = "pocketsphinx",
     session_seconds: Annotated[float, typer.Option(help="Sessions end after this long.")] = 3600.0,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same ids.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same ids and faults.")] = 0,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[:KEY=VALUE,…]", help="Something that goes wrong; repeatable (docs/faults.md)."),
+    ] = None,
+    fault_script: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Faults as a JSON list, or one JSON object a line.")
+    ] = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -159,7 +166,7 @@ def _serve(
     _Common.take(verbose, quiet)
     _start_logging()
     display = Display(quiet=_Common.quiet)
-    request = ServeRequest(host, port, api_key, recognizer, session_seconds, seed)
+    request = ServeRequest(host, port, api_key, recognizer, session_seconds, seed, tuple(fault or ()), fault_script)
     _run(lambda: serve(request, display), display)
 
 

@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import signal
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..server.app import LocalServer
+from ..server.faults import parse_fault, read_fault_script
 from ..server.recognizers import RecognizerUnavailable
 from .destination import is_on_this_machine
 from .display import Display
@@ -24,11 +26,18 @@ class ServeRequest:
     recognizer: str = "pocketsphinx"
     session_seconds: float = 3600.0
     seed: int = 0
+    faults: tuple[str, ...] = ()
+    "As `parse_fault` takes them."
+    fault_script: str | None = None
+    "A file of more."
 
 
 def serve(request: ServeRequest, display: Display) -> int:
     """Serve until SIGTERM (exit code 0) or Ctrl-C (KeyboardInterrupt). Raises CommandError when it cannot start."""
     try:
+        faults = [parse_fault(text) for text in request.faults]
+        if request.fault_script is not None:
+            faults += read_fault_script(Path(request.fault_script))
         server = LocalServer(
             request.host,
             request.port,
@@ -36,9 +45,14 @@ def serve(request: ServeRequest, display: Display) -> int:
             recognizer=request.recognizer,
             session_seconds=request.session_seconds,
             seed=request.seed,
+            faults=faults,
         )
+    except OSError as error:
+        raise wrong_use(f"cannot read {request.fault_script} ({error.strerror or error}).") from None
     except ValueError as error:
         raise wrong_use(f"{error}.") from None
+    for fault in faults:
+        display.notice(f"Fault: {fault}")
     asyncio.run(_serve(server, request, display))
     return DONE
 

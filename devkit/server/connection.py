@@ -96,6 +96,11 @@ class Connection:
         """Whether it is half-open."""
         return self._wire.frozen
 
+    @property
+    def reading(self) -> bool:
+        """Whether it takes notice of what the client sends."""
+        return self._wire.reading
+
     def abort(self) -> None:
         """Cut the TCP connection."""
         self._wire.abort()

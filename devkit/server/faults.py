@@ -48,6 +48,11 @@ class Target(Protocol):
         """Whether it is half-open: there for nobody."""
         ...
 
+    @property
+    def reading(self) -> bool:
+        """Whether it takes notice of what its peer sends."""
+        ...
+
     def abort(self) -> None:
         """Cut its TCP connection."""
         ...
@@ -62,17 +67,14 @@ class _Active:
 
     def __init__(self, given: Fault, origin: float) -> None:
         self.fault = given
-        self.origin = origin
-        "When its `at` begins to count."
-        self.tally = Tally(given.arguments.get("every", 1), given.arguments["times"])
+        self.tally = Tally(given.arguments.get("every", 1), given.arguments["times"], origin)
 
     def layer(self, link: Link) -> Layer | None:
         """What makes it on one connection, if it concerns that."""
         make = FAULTS[self.fault.name].layer
         if make is None or not self.fault.concerns(link.number):
             return None
-        own = Link(**{**vars(link), "started": self.origin})
-        return make(self.fault.arguments, self.tally, link if self.origin == link.started else own)
+        return make(self.fault.arguments, self.tally, link)
 
 
 class Faults:
@@ -86,7 +88,6 @@ class Faults:
         self._seed_used: int = seed or 0
         self._lock = threading.RLock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._started = 0.0
         self._active = [_Active(_read(given), 0.0) for given in faults]
         self._serving: dict[FaultStack, Target] = {}
         self._kills: tuple[Kill, ...] = ()
@@ -112,7 +113,7 @@ class Faults:
 
     def kill_all(self) -> int:
         """Cut the TCP connection of every client now. Returns how many there were, once it is done."""
-        return self._in_loop(self._kill_all)
+        return self._in_loop(self._kill_all) or 0
 
     def kill_when(self, phase: str) -> Kill:
         """Cut the first connection on which the next such moment comes.
@@ -137,27 +138,39 @@ class Faults:
     def add(self, given: Fault | str) -> None:
         """One fault more, on live connections as well; its `at` and `after` count from now. Raises FaultError."""
         wanted = _read(given)
-        with self._lock:
-            running = self._loop is not None
-            active = _Active(wanted, time.monotonic() if running else 0.0)
-            self._active.append(active)
-            serving = list(self._serving)
-        for stack in serving:
-            layer = active.layer(Link(**{**vars(stack.link), "opened": active.origin}))
-            if layer is not None:
-                stack.add(layer)
-        self._wake()
+
+        def work() -> int:
+            active = _Active(wanted, time.monotonic())
+            with self._lock:
+                self._active.append(active)
+                serving = list(self._serving.items())
+            for stack, target in serving:
+                layer = active.layer(stack.link)
+                if layer is not None:
+                    stack.add(layer)
+                    target.wake()
+            return len(serving)
+
+        # In the loop, so that no connection can be on its way in meanwhile.
+        if self._in_loop(work) is None:
+            with self._lock:
+                self._active.append(_Active(wanted, 0.0))
 
     def clear(self) -> None:
         """No faults any more; connections that are half-open or answer no pings stay so."""
-        with self._lock:
-            self._active = []
-            for kill in self._kills:
+
+        def work() -> int:
+            with self._lock:
+                self._active = []
+                kills, serving = self._kills, list(self._serving)
+            for kill in kills:
                 kill.cancel()
-            serving = list(self._serving)
-        for stack in serving:
-            stack.calm()
-        self._wake()
+            for stack in serving:
+                stack.calm()
+            return len(serving)
+
+        if self._in_loop(work) is None:
+            work()
 
     # Of the server, in its loop -------------------------------------------------------------------------------
 
@@ -166,14 +179,13 @@ class Faults:
         with self._lock:
             self._loop = loop
             self._seed_used = self._seed if self._seed is not None else seed
-            self._started = now
             self.connections = self.refused = 0
             self._active = [_Active(active.fault, now) for active in self._active]
 
     def stop(self) -> None:
-        """The server is about to stop: half-open connections, which take no notice, are cut."""
+        """The server is about to stop: connections that would not notice a CLOSE frame of the peer are cut."""
         for target in self._targets():
-            if target.frozen:
+            if not target.reading:
                 target.abort()
         self._loop = None
 
@@ -183,7 +195,7 @@ class Faults:
             asked = self.connections + self.refused + 1
             for active in self._active:
                 arguments = active.fault.arguments
-                begins = active.origin + arguments["at"]
+                begins = active.tally.origin + arguments["at"]
                 length = arguments["for"]
                 ends = math.inf if length is None else begins + length
                 concerned = active.fault.name == "http" and active.fault.concerns(asked)
@@ -198,7 +210,6 @@ class Faults:
             self.connections += 1
             link = Link(
                 number=self.connections,
-                started=self._started,
                 opened=now,
                 epoch=epoch,
                 seed=f"{self._seed_used}/faults",
@@ -228,19 +239,11 @@ class Faults:
             target.abort()
         return len(targets)
 
-    def _wake(self) -> None:
-        def wake() -> int:
-            for target in self._targets():
-                target.wake()
-            return 0
-
-        self._in_loop(wake)
-
-    def _in_loop(self, work: Callable[[], int]) -> int:
-        """Do *work* in the server's loop and wait for it; 0 if the server does not run."""
+    def _in_loop(self, work: Callable[[], int]) -> int | None:
+        """Do *work* in the server's loop and wait for it. None if the server does not run: then it was not done."""
         loop = self._loop
         if loop is None or loop.is_closed():
-            return 0
+            return None
         with contextlib.suppress(RuntimeError):
             if asyncio.get_running_loop() is loop:
                 return work()

@@ -86,7 +86,7 @@ class Kill(Layer):
 
     def __init__(self, arguments: Mapping[str, Any], tally: Tally, link: Link) -> None:
         super().__init__(arguments, tally, link)
-        first, interval = link.started + arguments["at"], arguments["interval"]
+        first, interval = tally.origin + arguments["at"], arguments["interval"]
         turn = 0 if first > link.opened else int((link.opened - first) // interval) + 1 if interval else None
         times = arguments["times"]
         self._when: float | None = None
@@ -164,7 +164,7 @@ class BadKey(Refused):
 
     def __init__(self, arguments: Mapping[str, Any], tally: Tally, link: Link) -> None:
         super().__init__(arguments, tally, link)
-        if link.started + arguments["at"] > link.opened:
+        if tally.origin + arguments["at"] > link.opened:
             self._when = None  # keys are looked at when a connection is made
 
 

@@ -39,8 +39,6 @@ class Link:
 
     number: int
     "Of the upgrades of this server, from 1."
-    started: float
-    "When the server started."
     opened: float
     epoch: float
     "Wall clock at `opened`, seconds since 1970."
@@ -59,9 +57,11 @@ class Link:
 
 
 class Tally:
-    """Counts one fault over all connections of a server. For several threads."""
+    """One fault over all connections of a server. For several threads."""
 
-    def __init__(self, every: int, times: int | None) -> None:
+    def __init__(self, every: int, times: int | None, origin: float) -> None:
+        """*origin*: when its `at` begins to count: the start of the server, or when the fault was added."""
+        self.origin = origin
         self._every = every
         self._left = math.inf if times is None else times
         self._seen = 0
@@ -94,7 +94,7 @@ class Layer:
         self.arguments = arguments
         self.tally = tally
         self.link = link
-        self.begins: float = max(link.started + arguments["at"], link.opened + arguments["after"])
+        self.begins: float = max(tally.origin + arguments["at"], max(link.opened, tally.origin) + arguments["after"])
         length = arguments["for"]
         self.ends: float = math.inf if length is None else self.begins + length
         self._chosen: bool | None = None

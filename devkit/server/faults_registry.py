@@ -56,7 +56,7 @@ class FaultKind(NamedTuple):
 
 
 def _every(what: str, default: int = 1) -> Argument:
-    return Argument("every", "count", default, f"each so many {what}, counted over all connections")
+    return Argument("every", "count", default, f"one of so many {what}")
 
 
 def _ms(default: float) -> Argument:

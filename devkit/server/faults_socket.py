@@ -27,6 +27,11 @@ class FaultySocket:
         self.frozen = False
         "Half-open: nothing is read or written any more."
 
+    @property
+    def reading(self) -> bool:
+        """Whether frames of the peer may be read now."""
+        return not self.frozen and self._read_at <= self._loop.time()
+
     async def send(self, entry: bytes | WireAction) -> None:
         """A TEXT frame, or what else is to happen. Raises ConnectionClosed."""
         if self.frozen:
