@@ -152,6 +152,7 @@ class WebSocketTransport:
             self._socket.transport.abort()
         with contextlib.suppress(WebSocketException, OSError, TimeoutError):
             await closing
+        self._socket.transport.close()  # closed already; Python 3.10 warns of a TLS transport nobody has closed
 
 
 @contextlib.contextmanager

@@ -302,6 +302,8 @@ async def behind_tls(server: LocalServer, certificate: tuple[Path, Path]) -> Asy
                 writer.write(data)
                 await writer.drain()
         writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -315,9 +317,7 @@ async def behind_tls(server: LocalServer, certificate: tuple[Path, Path]) -> Asy
         yield f"wss://127.0.0.1:{outer.sockets[0].getsockname()[1]}/v1"
     finally:
         outer.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks)
 
 
 async def test_a_certificate_that_is_not_trusted_is_told_clearly(certificate: tuple[Path, Path]) -> None:
