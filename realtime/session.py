@@ -383,7 +383,11 @@ class Session:
     def _check_connection(self, conn: Connection, now: float) -> None:
         stall = self._stall_deadline(conn)
         if not conn.ready and now >= conn.deadline:
-            waited = "session.updated" if conn.stage is Stage.CONFIGURING else "session.created"
+            waited = {
+                Stage.DIALLING: "the end of the handshake",
+                Stage.OPEN: "session.created",
+                Stage.CONFIGURING: "session.updated",
+            }[conn.stage]
             self._lose_connection(conn, "timeout", f"{waited} did not come in time", now)
         elif conn.pong_deadline is not None and now >= conn.pong_deadline:
             self._lose_connection(conn, "1006", "no pong: the connection is half open", now)

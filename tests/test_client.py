@@ -13,6 +13,7 @@ from scripted import (
     CREATED,
     Connection,
     Gate,
+    NeverConnects,
     Refuse,
     block,
     close,
@@ -475,13 +476,17 @@ async def test_frames_of_odd_sizes_are_the_same_stream() -> None:
 async def test_a_connection_that_says_nothing_is_given_up_and_the_next_one_is_tried() -> None:
     opts = at_wire_rate(connect_timeout_ms=40)
     silent = Connection(say(CREATED), expect("session.update"), expect_close())
-    async with scripted(Connection(expect_close()), silent, configured()) as network:
+    async with scripted(NeverConnects(), Connection(expect_close()), silent, configured()) as network:
         client, heard = make_client(network, opts)
         client.start()
         await heard.first(ev.Connected)
         await client.stop()
     waited = [report.vendor_message for report in heard.of(ev.ClientError)]
-    assert waited == ["session.created did not come in time", "session.updated did not come in time"]
+    assert waited == [
+        "the end of the handshake did not come in time",
+        "session.created did not come in time",
+        "session.updated did not come in time",
+    ]
 
 
 async def test_the_echo_may_come_late() -> None:
