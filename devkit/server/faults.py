@@ -244,9 +244,12 @@ class Faults:
         loop = self._loop
         if loop is None or loop.is_closed():
             return None
-        with contextlib.suppress(RuntimeError):
-            if asyncio.get_running_loop() is loop:
-                return work()
+        try:
+            running: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if running is loop:
+            return work()
 
         async def run() -> int:
             return work()

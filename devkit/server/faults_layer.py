@@ -94,9 +94,9 @@ class Layer:
         self.arguments = arguments
         self.tally = tally
         self.link = link
-        self.begins: float = max(tally.origin + arguments["at"], max(link.opened, tally.origin) + arguments["after"])
-        length = arguments["for"]
-        self.ends: float = math.inf if length is None else self.begins + length
+        at, after, length = tally.origin + arguments["at"], arguments["after"], arguments["for"]
+        self.begins: float = max(at, max(link.opened, tally.origin) + (after or 0.0))
+        self.ends: float = math.inf if length is None else (at if after is None else self.begins) + length
         self._chosen: bool | None = None
         self._ids = Identifiers(f"{link.seed}/{link.number}/{type(self).__name__}/{arguments}")
 

@@ -20,7 +20,7 @@ from .faults_endings import (
 )
 from .faults_layer import Layer
 from .faults_moments import PHASES
-from .faults_spec import COMMON, Argument, FaultError, read_arguments, split_arguments, written
+from .faults_spec import AFTER, COMMON, Argument, FaultError, read_arguments, split_arguments, written
 from .faults_text import (
     ECHOED,
     Duplicate,
@@ -51,8 +51,9 @@ class FaultKind(NamedTuple):
 
     @property
     def arguments(self) -> dict[str, Argument]:
-        """By name, the common ones last."""
-        return {argument.name: argument for argument in (*self.own, *COMMON)}
+        """By name, the common ones last. Before there is a connection, nothing is `after` it."""
+        common = [argument for argument in COMMON if self.layer is not None or argument is not AFTER]
+        return {argument.name: argument for argument in (*self.own, *common)}
 
 
 def _every(what: str, default: int = 1) -> Argument:
@@ -285,7 +286,7 @@ def markdown_table() -> str:
     for name, kind in FAULTS.items():
         own = "<br>".join(_documented(argument) for argument in kind.own)
         lines.append(f"| `{name}` | {own} | {kind.effect} |")
-    lines += ["", "Every fault also takes:", "", "| argument | |", "| --- | --- |"]
+    lines += ["", "Every fault also takes (`http` without `after`):", "", "| argument | |", "| --- | --- |"]
     lines += [f"| `{argument.name}` | {argument.doc} |" for argument in COMMON]
     return "\n".join(lines) + "\n"
 

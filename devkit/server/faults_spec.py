@@ -139,8 +139,10 @@ _READERS = {
 }
 
 AT = Argument("at", "seconds", 0.0, "not before this time after the start of the server")
-AFTER = Argument("after", "seconds", 0.0, "not before this time after the connection was made")
-FOR = Argument("for", "seconds", None, "no longer than this")
+AFTER = Argument("after", "seconds", None, "not before this time after the connection was made")
+FOR = Argument(
+    "for", "seconds", None, "no longer than this: from `at` on, with `after` on each connection from then on"
+)
 CONNECTIONS = Argument("connections", "numbers", None, "only these, counted from 1: `3`, `1-4`, `2-`")
 TIMES = Argument("times", "count", None, "no more often than this, over all connections")
 COMMON = (AT, AFTER, FOR, CONNECTIONS, TIMES)

@@ -184,16 +184,16 @@ class Interleave(Layer):
 
     def __init__(self, arguments: Mapping[str, Any], tally: Tally, link: Link) -> None:
         super().__init__(arguments, tally, link)
-        self._queues: dict[str, deque[Json]] = {}
+        self._held: list[Json] = []
         self._release: float | None = None
 
     def outgoing(self, event: Json, now: float) -> Iterable[Outgoing]:
         """See `Middleware`."""
         if not event["type"].startswith(TRANSCRIPTION) or not self.active(now):
             return (event,)
-        if not self._queues:
+        if not self._held:
             self._release = now + self.arguments["hold"]
-        self._queues.setdefault(event["item_id"], deque()).append(event)
+        self._held.append(event)
         return ()
 
     def get_timer(self) -> float | None:
@@ -202,9 +202,13 @@ class Interleave(Layer):
 
     def handle_timer(self, now: float) -> Iterator[Outgoing]:
         """See `Middleware`. One event of each item in turn, the newest item first."""
-        queues, self._queues, self._release = self._queues, {}, None
-        if len(queues) > 1:
-            self.tally.strikes()
+        held, self._held, self._release = self._held, [], None
+        queues: dict[str, deque[Json]] = {}
+        for event in held:
+            queues.setdefault(event["item_id"], deque()).append(event)
+        if len(queues) < 2 or not self.tally.strikes():
+            yield from held
+            return
         while queues:
             for item_id in list(reversed(queues)):
                 yield queues[item_id].popleft()

@@ -11,6 +11,31 @@ from server_peers import EPOCH, VAD, error, silence, speech
 from ten_packages.extension.openai_asr_python.devkit.server.faults import Faults, fault
 from ten_packages.extension.openai_asr_python.devkit.server.work import Abort, Freeze, IgnorePings, PauseReading
 
+# When ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("times", "answered"),
+    [
+        ("at=10,for=5", {0: "..........xxxxx...", 12: "xxx....", 20: "....."}),
+        ("after=3,for=2", {0: "...xx....", 12: "...xx....", 20: "...xx...."}),
+        ("at=5,after=3,for=2", {0: ".....xx....", 12: "...xx....", 20: "...xx...."}),
+        ("for=3", {0: "xxx.....", 12: "....."}),
+        ("at=4", {0: "....xxxx", 12: "xxxx"}),
+    ],
+)
+def test_at_is_of_the_server_and_after_of_the_connection(times: str, answered: dict[int, str]) -> None:
+    """A dot is a second in which the server answered, an x one in which it was mute."""
+    faults = Faults([f"mute:{times}"])
+    for opened, expected in answered.items():
+        peer = FaultyPeer(faults, float(opened))
+        seen = ""
+        for second in range(len(expected)):
+            peer.until(opened + second + 0.5)
+            seen += "." if peer.say({"type": "input_audio_buffer.clear"}) else "x"
+        assert seen == expected, opened
+
+
 # Cut ------------------------------------------------------------------------------------------------------------
 
 
