@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import random
 import time
@@ -10,9 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import chaos_load  # noqa: F401  (makes the names below importable)
+import chaos_load
+import numpy as np
+import soundfile
 from chaos_score import Played, Received
+from ten_packages.extension.openai_asr_python.audio.vad import SileroDetector
 from ten_packages.extension.openai_asr_python.devkit.server.tones import GUARD_MS, LABELS, make_block
+from ten_packages.extension.openai_asr_python.devkit.server.vad import WINDOW
 from ten_runtime import AsyncExtensionTester, AsyncTenEnvTester, AudioFrame, Data
 
 Json = dict[str, Any]
@@ -22,6 +27,11 @@ RATE = 16_000
 FRAME_MS = 20
 FRAME_BYTES = 2 * RATE * FRAME_MS // 1000
 _BYTES_PER_MS = 2 * RATE // 1000
+_FIRST_PAUSE_MS = 300
+_VOICE_MS = 450
+# Parts of full scale. The recogniser of tones hears nothing below 0.01 (RMS of 4 ms); and a detector of speech that
+# has just heard something loud takes soft voice for silence, so tones beside voice are softer, too.
+_VOICE_RMS, _BESIDE_VOICE = 0.0085, 0.3
 # Silence between the end of an utterance and its finalize, and what the extension may take to say its last words.
 _BEFORE_FINALIZE_MS = 100
 _LAST_WORDS_S = 0.7
@@ -39,6 +49,12 @@ class Speech:
     "Silence after an utterance."
     utterances: int = 0
     "So many, whatever the length; 0: as *seconds* say."
+    voiced: bool = False
+    """With soft voice before, between and after the blocks.
+
+    No detector of speech takes tones for it, so it is voice that opens and holds a turn; the blocks lie in its pauses.
+    The voice is below what the recogniser of tones hears.
+    """
 
 
 @dataclass(frozen=True)
@@ -52,7 +68,7 @@ class Play:
     wait: bool = False
     "Wait for each answer before playing on."
     patience_s: float = 12.0
-    "At the end, the longest silence of the extension after which nothing more is expected."
+    "At the end, the longest time without text or answer after which nothing more is expected."
 
 
 @dataclass
@@ -65,21 +81,44 @@ class Utterance:
     blocks: list[Played] = field(default_factory=list)
 
 
+@functools.lru_cache(maxsize=1)
+def _voice() -> bytes:
+    """The most clearly voiced part of a sample, made soft."""
+    samples, rate = soundfile.read(chaos_load.ROOT / "devkit" / "samples" / "family.flac", dtype="int16")
+    assert rate == RATE
+    detector = SileroDetector()
+    heard = [detector.probability(samples[at : at + WINDOW]) for at in range(0, len(samples) - WINDOW + 1, WINDOW)]
+    length = _VOICE_MS * RATE // 1000 // WINDOW
+    best = int(np.argmax(np.convolve(heard, np.ones(length), mode="valid"))) * WINDOW
+    piece = samples[best : best + length * WINDOW].astype(np.float64)
+    loudest = float(np.sqrt(np.convolve(np.square(piece), np.full(64, 1 / 64), mode="same").max())) / 32768
+    return np.rint(piece * (_VOICE_RMS / loudest)).astype("<i2").tobytes()
+
+
+def _softer(pcm: bytes) -> bytes:
+    return np.rint(np.frombuffer(pcm, dtype="<i2") * _BESIDE_VOICE).astype("<i2").tobytes()
+
+
 def write(speech: Speech, rng: random.Random) -> Iterator[Utterance]:
     """Make the audio of a stream, utterance by utterance; labels count up from 0."""
-    label, at_ms = 0, 0.0
-    count = 0
+    label, at_ms, count = 0, 0.0, 0
+    voice = _voice() if speech.voiced else b""
+    voice_ms = len(voice) / _BYTES_PER_MS
     while (count < speech.utterances) if speech.utterances else (at_ms < speech.seconds * 1000):
-        pieces = [bytes(300 * _BYTES_PER_MS)] if not count else []
-        here = at_ms + sum(map(len, pieces)) / _BYTES_PER_MS
+        lead = bytes(_FIRST_PAUSE_MS * _BYTES_PER_MS) if not count else b""
+        pieces = [lead, voice]
+        here = at_ms + len(lead) / _BYTES_PER_MS + voice_ms
+        begins = here - voice_ms
         blocks = []
         for _ in range(rng.randint(*speech.blocks)):
             if label == LABELS:
                 return
             ms = rng.choice(speech.lengths_ms)
-            pieces.append(make_block(label, ms, RATE))
-            blocks.append(Played(label, here + GUARD_MS, here + ms - GUARD_MS))
-            here += ms
+            block = make_block(label, ms, RATE)
+            pieces += (_softer(block), voice) if speech.voiced else (block,)
+            sound = Played(label, here + GUARD_MS, here + ms - GUARD_MS, (here - begins) if speech.voiced else 0.0)
+            blocks.append(sound)
+            here += ms + voice_ms
             label += 1
         pause = rng.randint(*speech.pause_ms) // FRAME_MS * FRAME_MS
         yield Utterance(b"".join(pieces), bytes(pause * _BYTES_PER_MS), blocks)
@@ -122,6 +161,7 @@ class Stream(AsyncExtensionTester):
             self.received.results.append((now, payload))
         elif kind == "error":
             self.received.errors.append((now, payload))
+            return  # a server that fails for ever must not keep us here
         elif kind == "asr_finalize_end":
             self.received.answers.append((now, payload.get("finalize_id", "")))
         else:

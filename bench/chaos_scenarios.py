@@ -107,6 +107,11 @@ def _scenarios() -> Iterator[Scenario]:
         expect=Expect(lost=None, lost_at_least=1, worst_start_ms=None),
         **SERVER,
     )
+    voiced = Speech(voiced=True, blocks=(1, 3), lengths_ms=(200, 250, 300), pause_ms=(1100, 1500))
+    local = {"turns": "local_vad", "play": Play(finalize="end")}
+    yield Scenario("control-local", "none", speech=replace(voiced, seconds=20), expect=_NOT_LATE, **local)
+    yield Scenario("kills-local", "100 kills", "replay", 10, voiced, trouble=_KILLS, **local)
+    yield Scenario("kills-local-live", "100 kills", "replay", 10, voiced, trouble=_KILLS, model=STREAMING, **local)
     outage = Trouble(kills=4, over_s=50, outage_s=3.0)
     for name, kind in (("server", SERVER), ("none", NONE)):
         yield Scenario(f"outage-{name}", "kills, then 503 for 3 s", needs="replay", trouble=outage, **kind)

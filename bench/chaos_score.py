@@ -19,6 +19,8 @@ class Played:
     label: int
     start_ms: float
     end_ms: float
+    lead_ms: float = 0.0
+    "Voice before it that belongs to its utterance and to no block."
 
 
 @dataclass
@@ -120,9 +122,9 @@ def score(played: list[Played], received: Received, prefix_ms: int) -> Score:
 def start_errors(truth: dict[int, Played], received: Received, prefix_ms: int) -> list[tuple[int, float]]:
     """Milliseconds by which each final starts too late (negative: too early), with the first label in it.
 
-    A turn of our own starts where its first block sounds. A turn of the server starts *prefix_ms* before that, or less
-    when that is not there: at the end of the final before, or where a new connection's audio begins. So anything from
-    the prefix to the sound is right for it.
+    A turn of our own starts where its first block sounds, or at the voice before it where there is one. A turn of the
+    server starts *prefix_ms* before that, or less when that is not there: at the end of the final before, or where a
+    new connection's audio begins. So anything from the prefix to the sound is right for it.
     """
     errors = []
     for final in received.finals:
@@ -130,7 +132,7 @@ def start_errors(truth: dict[int, Played], received: Received, prefix_ms: int) -
         if not known or final["metadata"]["asr_info"].get("late"):
             continue
         latest = known[0].start_ms
-        earliest = latest - prefix_ms
+        earliest = latest - max(prefix_ms, known[0].lead_ms)
         start = final["start_ms"]
         errors.append((known[0].label, start - min(max(start, earliest), latest)))
     return errors
