@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from client_peers import Recorder, tidy
+from client_peers import KEY, Recorder, tidy
 from halves import ToneDetector
 from sessions import COMMITTING, STREAMING, options
 from ten_packages.extension.openai_asr_python import openai_asr_client
@@ -28,7 +28,6 @@ pytestmark = pytest.mark.socket
 TOLERANCE_MS = 20
 PREFIX_MS = 300
 SILENCE_MS = {"server_vad": 480, "local_vad": 320}
-KEY = "sk-canary-0123456789"
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""A client with somebody who listens, on a scripted network or a real one."""
+"""Clients with somebody who listens, on a scripted network or a real one."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from ten_packages.extension.openai_asr_python.realtime.options import SessionOpt
 
 E = TypeVar("E", bound=ev.Event)
 
+KEY = "sk-canary-0123456789"
 WIRE_RATE = 24_000
 "Streams of this rate are not resampled: what is pushed is what is on the wire, byte for byte."
 
@@ -106,3 +107,32 @@ def make_client(
     more.setdefault("rng", lambda: 0.0)  # back-off without delay
     client = OpenAIASRClient(opts or at_wire_rate(), endpoint, listener or recorder, **more)
     return client, recorder
+
+
+def socket_client(url: str, *, key: Any = KEY, rng: float = 0.1, **more: Any) -> tuple[OpenAIASRClient, Recorder]:
+    """A client without a detector on real sockets, and its listener. *rng*: how much of the back-off is waited for."""
+    heard = Recorder()
+    endpoint = Endpoint(url, api_key=key, **more.pop("endpoint", {}))
+    return OpenAIASRClient(options("none", COMMITTING, **more), endpoint, heard, rng=lambda: rng), heard
+
+
+@contextlib.asynccontextmanager
+async def raw_server(answer: bytes, *, reads: bool = True) -> AsyncIterator[str]:
+    """Reads a request, gives *answer*, hangs up."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            if reads:
+                await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            await writer.drain()
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    try:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    finally:
+        server.close()
+        await server.wait_closed()
