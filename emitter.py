@@ -68,8 +68,9 @@ class Emitter:
                 return
 
     async def drain(self) -> None:
-        """Return when everything queued so far, and what that causes, was sent."""
-        await self._idle.wait()
+        """Return when everything queued so far, and what that causes, was sent; at once if it never started."""
+        if self._task is not None:
+            await self._idle.wait()
 
     async def stop(self) -> None:
         """Send what is queued, then end."""

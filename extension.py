@@ -7,6 +7,7 @@ configuration that cannot work gives one FATAL error and an extension that stays
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import json
 import logging
@@ -140,15 +141,18 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
     @override
     @guarded
     async def on_init(self, ten_env: AsyncTenEnv) -> None:
+        self._telemetry.env = ten_env
+        self._emitter.start()  # before anything that may fail: whatever happens, answers go out and a stop ends
         await super().on_init(ten_env)
         self.ten_env = QuietEnv(ten_env)  # type: ignore[assignment]
-        self._telemetry.env = ten_env
-        self._emitter.start()
-        properties, _ = await ten_env.get_property_to_json("")
         try:
+            properties, _ = await ten_env.get_property_to_json("")
             self._configure(json.loads(properties or "{}"))
         except ConfigurationError as exc:
             self._configuration_failed(exc)
+        except Exception as exc:  # the extension is as inert as with a bad value, and must say so as loudly
+            self.hook_failed("on_init", exc)
+            self._configuration_failed(ConfigurationError("property", "", f"cannot be read ({type(exc).__name__})"))
 
     def _configure(self, properties: dict[str, Any]) -> None:
         loaded = OpenAIASRConfig.load(properties)
@@ -237,7 +241,8 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
 
     def hook_failed(self, hook: str, exc: BaseException) -> None:
         """A fault of ours: say so, and go on."""
-        self._telemetry.key_point("error", f"{hook} failed: {type(exc).__name__}; the extension goes on")
+        with contextlib.suppress(Exception):  # what failed may be the host's log
+            self._telemetry.key_point("error", f"{hook} failed: {type(exc).__name__}; the extension goes on")
         log.debug("%s failed", hook, exc_info=exc if self._telemetry.level == "debug" else None)
 
     # Connection ---------------------------------------------------------------------------------------------

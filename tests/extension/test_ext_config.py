@@ -153,6 +153,21 @@ def test_a_command_gives_the_key_and_headers_are_added() -> None:
     assert headers["X-Tenant"] == "seven"
 
 
+def test_a_model_and_fields_nobody_has_heard_of_reach_the_wire() -> None:
+    """Tomorrow's model with tomorrow's field must work today."""
+    model = {"model": "tomorrows-model-2031-01-01", "language": "en", "tomorrows_field": {"a": [1]}}
+    session, _, call = on_the_wire({"params": {**FLAT, "input_audio_transcription": model}})
+    assert session["audio"]["input"]["transcription"] == model
+    assert call.finals[0]["metadata"]["asr_info"]["model"] == "tomorrows-model-2031-01-01"
+
+
+def test_the_handshake_asks_for_a_transcription_session() -> None:
+    with FakeServer(transcribe_one) as server:
+        run_call(node(server.url), one_turn)
+        path, _, query = server.peers[0].path.partition("?")
+    assert path == "/v1/realtime" and query == "intent=transcription"
+
+
 def test_unknown_properties_are_a_warning_that_names_the_nearest() -> None:
     _, _, call = on_the_wire({"params": {**FLAT, "turn_detektion": {}, "sample_rat": 16000}})
     warnings = [r.getMessage() for r in call.logs if r.levelname == "WARNING" and "sample_rat" in r.getMessage()]

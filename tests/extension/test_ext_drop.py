@@ -9,7 +9,7 @@ import pytest
 from asr_tester import STREAMING, Call, Json, node, poll, run_call
 from ten_packages.extension.openai_asr_python.devkit.server.tones import decode
 from tone_script import ToneScript
-from wire_servers import COMMIT, FakeServer, Peer, dead_port
+from wire_servers import APPEND, COMMIT, FakeServer, Peer, dead_port
 
 SPEECH = ToneScript().say(1, 2, ms=300).pcm
 REST = ToneScript().pause(100).say(3, ms=300).pause(100).pcm
@@ -58,6 +58,8 @@ def test_a_drop_is_one_error_and_the_rest_is_transcribed_on_the_next_connection(
     with FakeServer(die, transcribe_all) as server:
         call = run_call(node(server.url, finalize_timeout_ms=15_000), scenario)
         assert len(server.peers) == 2
+        second = [message["type"] for message in server.peers[1].received]
+        assert second[0] == "session.update" and second[-1] == COMMIT and set(second[1:-1]) == {APPEND}
         assert labels(server.peers[1]) == [3]
     assert call.texts == ["turn 1"]
     (drop,) = connection_errors(call)

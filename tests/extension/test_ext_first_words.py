@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from asr_tester import STREAMING, Call, node, poll, run_call
 from ten_packages.extension.openai_asr_python.devkit.server.tones import decode
 from tone_script import ToneScript
-from wire_servers import FakeServer, Peer
+from wire_servers import APPEND, FakeServer, Peer
 
 WIRE_RATE = 24_000
 
@@ -78,6 +80,36 @@ def test_turns_finalized_before_the_session_is_ready_stay_two_turns() -> None:
     assert [label for label, _ in labels] == [1, 11, 2, 12]
     at = dict(labels)
     assert at[11] - at[1] == pytest.approx(500, abs=10), "a pause inside a closed turn was cut"
+
+
+def test_no_audio_goes_out_before_the_configuration_is_confirmed() -> None:
+    """The service transcribes with what it was told; audio before that would be somebody else's."""
+    seen: list[str] = []
+
+    async def hesitate(peer: Peer) -> None:
+        await peer.say({"type": "session.created", "session": {"type": "transcription"}})
+        update = await peer.heard("session.update")
+        await poll("audio taken by the extension", lambda: taken)
+        await asyncio.sleep(0.2)
+        seen.extend(message["type"] for message in peer.received)
+        await peer.say({"type": "session.updated", "session": update["session"]})
+        await peer.transcribe("there it is")
+
+    taken: list[bool] = []
+
+    async def scenario(call: Call) -> None:
+        await call.send(ToneScript().say(1, ms=1000).pcm)
+        await call.until("the first second", lambda: call.metric("vendor_metrics"))
+        taken.append(True)
+        await call.finalize("f1")
+        await call.answer("f1")
+
+    with FakeServer(hesitate) as server:
+        call = run_call(node(server.url), scenario)
+        appends = server.peers[0].all(APPEND)
+    assert seen == ["session.update"]
+    assert appends and all(message["audio"] for message in appends), "an empty append is an error to some servers"
+    assert call.texts == ["there it is"]
 
 
 @pytest.mark.parametrize("turns", ["none", "server_vad"])

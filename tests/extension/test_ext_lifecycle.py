@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import sys
@@ -100,6 +101,18 @@ def test_two_calls_at_once_do_not_mix(serve) -> None:
     assert not {r["id"] for r in one.results} & {r["id"] for r in two.results}
 
 
+def test_it_leaves_the_folder_and_the_logging_of_its_host_alone(
+    serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    root = logging.getLogger()
+    before = (root.level, list(root.handlers), root.disabled)
+    call = run_call(node(serve().url, top={"log_level": "debug"}), one_turn)
+    assert call.texts == ["b5"]
+    assert not list(tmp_path.iterdir())
+    assert (root.level, list(root.handlers), root.disabled) == before
+
+
 # Stopping ---------------------------------------------------------------------------------------------------
 
 
@@ -107,14 +120,9 @@ def assert_stops_at_once(call: Call) -> None:
     assert call.stopped_after_s < STOP_S + SLACK_S
 
 
-async def speak(call: Call) -> None:
-    await call.send(SPEECH)
-    await call.until("the audio taken", lambda: call.logs or True)
-
-
 def test_it_stops_while_a_handshake_hangs() -> None:
     async def scenario(call: Call) -> None:
-        await speak(call)
+        await call.send(SPEECH)
         await asyncio.sleep(0.2)
 
     with black_hole() as url:
@@ -123,16 +131,29 @@ def test_it_stops_while_a_handshake_hangs() -> None:
 
 def test_it_stops_while_a_session_is_awaited() -> None:
     async def scenario(call: Call) -> None:
-        await speak(call)
+        await call.send(SPEECH)
         await poll("a connection", lambda: server.peers)
 
     with FakeServer(mute) as server:
         assert_stops_at_once(run_call(node(server.url), scenario))
 
 
+def test_it_stops_right_after_a_refusal() -> None:
+    async def refuse(peer: Peer) -> None:
+        await peer.say({"type": "error", "error": {"type": "invalid_request_error", "code": "no", "message": "no"}})
+        await peer.close(3000, "no")
+
+    async def scenario(call: Call) -> None:
+        await call.send(SPEECH)
+        await call.until("the refusal", lambda: call.errors)
+
+    with FakeServer(refuse) as server:
+        assert_stops_at_once(run_call(node(server.url), scenario))
+
+
 def test_it_stops_during_back_off() -> None:
     async def scenario(call: Call) -> None:
-        await speak(call)
+        await call.send(SPEECH)
         await call.error("attempt follows")
         await asyncio.sleep(0.5)
 
@@ -142,7 +163,7 @@ def test_it_stops_during_back_off() -> None:
 
 def test_it_stops_while_a_command_for_the_key_hangs(tmp_path: Path) -> None:
     async def scenario(call: Call) -> None:
-        await speak(call)
+        await call.send(SPEECH)
         await poll("the command", pid.exists)
 
     pid = tmp_path / "pid"
@@ -162,7 +183,7 @@ def test_it_stops_while_a_command_for_the_key_hangs(tmp_path: Path) -> None:
 def test_it_stops_while_somebody_speaks_to_a_mute_server(turns: str) -> None:
     async def scenario(call: Call) -> None:
         await call.connected()
-        await speak(call)
+        await call.send(SPEECH)
 
     with FakeServer(configured_and_mute) as server:
         call = run_call(node(server.url, turns=turns), scenario)
@@ -174,7 +195,7 @@ def test_it_stops_while_somebody_speaks_to_a_mute_server(turns: str) -> None:
 def test_it_stops_while_a_finalize_waits_and_answers_it() -> None:
     async def scenario(call: Call) -> None:
         await call.connected()
-        await speak(call)
+        await call.send(SPEECH)
         await call.finalize("f1")
         await poll("the commit", lambda: server.peers[0].all(COMMIT))
 
