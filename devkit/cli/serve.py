@@ -53,11 +53,14 @@ def serve(request: ServeRequest, display: Display) -> int:
         raise wrong_use(f"{error}.") from None
     for fault in faults:
         display.notice(f"Fault: {fault}")
-    asyncio.run(_serve(server, request, display))
+    if asyncio.run(_serve(server, request, display)) == signal.SIGINT:
+        raise KeyboardInterrupt
     return DONE
 
 
-async def _serve(server: LocalServer, request: ServeRequest, display: Display) -> None:
+async def _serve(server: LocalServer, request: ServeRequest, display: Display) -> signal.Signals:
+    """Serve until told to end; returns the signal that told."""
+    told = _signals(signal.SIGINT, signal.SIGTERM)
     try:
         await server.start()
     except RecognizerUnavailable as error:
@@ -72,14 +75,25 @@ async def _serve(server: LocalServer, request: ServeRequest, display: Display) -
         display.notice(f"Point a client at it with base_url {server.url}; Ctrl-C ends it.")
         if not request.api_key and not is_on_this_machine(f"ws://{request.host or '0.0.0.0'}"):
             display.notice("It takes any key and can be reached from other machines: --api-key asks for one.")
-        await _until_terminated()
+        return await told
     finally:
         await server.stop()
 
 
-async def _until_terminated() -> None:
-    terminated = asyncio.Event()
-    # Windows has no signal handlers on its loops; there the process just ends.
+def _signals(*numbers: signal.Signals) -> asyncio.Future[signal.Signals]:
+    """Done with the first of these signals that comes.
+
+    Left to asyncio, Ctrl-C interrupts whatever runs at that moment, and Python 3.10 prints a traceback of it.
+    """
+    loop = asyncio.get_running_loop()
+    told: asyncio.Future[signal.Signals] = loop.create_future()
+
+    def tell(number: signal.Signals) -> None:
+        if not told.done():
+            told.set_result(number)
+
+    # Windows has no signal handlers on its loops; there the interruption stays what it is.
     with contextlib.suppress(NotImplementedError):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
-    await terminated.wait()
+        for number in numbers:
+            loop.add_signal_handler(number, tell, number)
+    return told
