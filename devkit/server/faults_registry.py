@@ -37,7 +37,7 @@ from .faults_text import (
     SwallowItem,
     WrongEcho,
 )
-from .faults_wire import CommitLosesUndecoded, DecodeSpeed, ErrorEvent, Junk, NoPong, SlowRead, VadDeaf
+from .faults_wire import CommitLosesUndecoded, DecodeSpeed, ErrorEvent, GhostItem, Junk, NoPong, SlowRead, VadDeaf
 
 
 class FaultKind(NamedTuple):
@@ -169,9 +169,14 @@ FAULTS: dict[str, FaultKind] = {
     ),
     "junk": FaultKind(
         "Between events: text that is no JSON, arrays, null, binary frames, events without a type, of unknown type, "
-        "with unknown fields and with null for every field.",
+        "with unknown fields, and with fields that are null or of the wrong kind.",
         Junk,
         (_every("events"),),
+    ),
+    "ghost-item": FaultKind(
+        "After a `committed`, text of an item that was never spoken.",
+        GhostItem,
+        (_every("commits"), Argument("completed", "flag", True, "it ends; otherwise its delta is all that comes")),
     ),
     "slow-read": FaultKind(
         "Audio is read more slowly than it is spoken: sends block once the buffers between are full.",

@@ -9,7 +9,7 @@ from typing import Any
 from ...realtime.messages import ErrorDetails, Json
 from .errors import invalid_request, server_error
 from .faults_endings import Timed
-from .faults_layer import APPEND, COMPLETED, DELTA, Decoding, Layer, Link, Tally, head
+from .faults_layer import APPEND, COMMITTED, COMPLETED, DELTA, Decoding, Layer, Link, Tally, head
 from .work import IgnorePings, Outgoing, PauseReading, RawFrame
 
 _INVALID = ("invalid_value", "unknown_parameter", "input_audio_buffer_commit_empty", "invalid_event", "invalid_json")
@@ -65,12 +65,28 @@ class Junk(Layer):
             RawFrame('{"event_id": "event_without_a_type"}'),
             self.event("conversation.item.imagined", item={"id": None}, extra=[1, {"deep": []}]),
             {key: None if key != "type" else value for key, value in event.items()},
-            self.event(DELTA, item_id="item_nobody_knows", content_index=0, delta="ghost", unknown={"a": 1}),
+            {**event, "event_id": 17, "unknown": {"a": [1, None]}, "item_id": ["no", "text"]},
             self.event(COMPLETED, item_id=17, content_index="0", transcript=None),
             self.event("error", error=None),
             self.event("error", error="text"),
         )
         return kinds[number % len(kinds)]
+
+
+class GhostItem(Layer):
+    """Text of an item that nobody spoke and that was never committed."""
+
+    def outgoing(self, event: Json, now: float) -> Iterable[Outgoing]:
+        """See `Middleware`."""
+        if event["type"] != COMMITTED or not self.strikes(now):
+            return (event,)
+        item_id = self._ids.new("item")
+        ghost: Iterable[Outgoing] = (self.event(DELTA, item_id=item_id, content_index=0, delta="boo"),)
+        if self.arguments["completed"]:
+            usage = {"type": "duration", "seconds": 1.0}
+            end = self.event(COMPLETED, item_id=item_id, content_index=0, transcript="boo", usage=usage)
+            ghost = (*ghost, end)
+        return (event, *ghost)
 
 
 class SlowRead(Layer):

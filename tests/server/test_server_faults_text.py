@@ -173,6 +173,18 @@ def test_junk_comes_between_the_events_and_replaces_none() -> None:
     assert nulls
 
 
+def test_ghost_item_says_what_nobody_said() -> None:
+    peer = faulty("ghost-item:every=2")
+    first, second = peer.items(2)
+    assert names(peer.said) == [*ANNOUNCED, "committed", "delta", "completed", "added", "done"]
+    assert {event["item_id"] for event in peer.said if event.get("item_id")} >= {first, second}
+    (ghost,) = {event["item_id"] for event in peer.said if "delta" in event or "transcript" in event}
+    assert ghost not in (first, second)
+    endless = faulty("ghost-item:completed=false")
+    endless.items(1)
+    assert names(endless.said) == ["committed", "delta", "added", "done"]
+
+
 # Doubled and out of order ---------------------------------------------------------------------------------------
 
 
