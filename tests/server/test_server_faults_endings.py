@@ -157,6 +157,11 @@ def test_session_limit_ends_like_the_hour_and_is_told() -> None:
     assert peer.session.close is not None and peer.session.close.code == 1001
 
 
+def test_nothing_follows_the_end() -> None:
+    peer = faulty("session-limit:seconds=5", "error-event:after=5,interval=0")
+    assert error(peer.until(10.0))["code"] == "session_expired"
+
+
 def test_session_limit_without_a_word() -> None:
     peer = faulty("session-limit:seconds=5,event=false,told=false", configured=False)
     (created,) = peer.events()

@@ -12,6 +12,7 @@ import pytest
 from server_clients import Client, client
 from server_faults import COMMITTING
 from server_peers import append, silence, speech
+from ten_packages.extension.openai_asr_python.devkit.server import app
 from ten_packages.extension.openai_asr_python.devkit.server.app import LocalServer, run_in_thread
 from ten_packages.extension.openai_asr_python.devkit.server.faults import Faults
 from ten_packages.extension.openai_asr_python.devkit.server.scripted_recognizer import ScriptedRecognizer
@@ -190,6 +191,17 @@ async def test_a_fault_may_be_added_to_connections_that_are_open() -> None:
         assert server.faults.counts == {"close:code=1012,reason=maintenance,times=1": 1}
 
 
+async def test_the_time_of_an_added_fault_begins_when_it_is_added() -> None:
+    with run_in_thread(recognizer="scripted") as server:
+        async with client(server) as peer:
+            await peer.configure(**COMMITTING)
+            await asyncio.sleep(0.3)
+            server.faults.add("close:after=0.3")
+            await peer.send(COMMIT)
+            await peer.until("error")
+            assert (await peer.until_closed())[0] == 1011
+
+
 async def test_the_seed_of_the_server_is_that_of_its_faults() -> None:
     ids = []
     for seed in (7, 7, 8):
@@ -202,7 +214,9 @@ async def test_the_seed_of_the_server_is_that_of_its_faults() -> None:
 # Open and dead --------------------------------------------------------------------------------------------------
 
 
-async def test_half_open_answers_nothing_and_does_not_close() -> None:
+async def test_half_open_answers_nothing_and_does_not_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The server's own pings go unanswered too, and are no reason for it to close.
+    monkeypatch.setattr(app, "PING_SECONDS", 0.1)
     began = time.monotonic()
     async with serving("half-open:after=0.05") as server:
         async with client(server, close_timeout=0.1) as peer:
@@ -211,7 +225,7 @@ async def test_half_open_answers_nothing_and_does_not_close() -> None:
             pong = await peer.socket.ping()
             await peer.send(COMMIT)
             with pytest.raises(asyncio.TimeoutError):
-                await asyncio.wait_for(peer.until("error"), 0.3)
+                await asyncio.wait_for(peer.until("error"), 0.5)
             assert not pong.done()
     assert time.monotonic() - began < 9, "the server waited for a connection that is dead"
 

@@ -67,6 +67,12 @@ def test_late_final_lets_the_deltas_through() -> None:
     assert [event["transcript"] for event in peer.until(3.0)] == ["two"]
 
 
+def test_what_was_late_still_passes_the_faults_behind_it() -> None:
+    peer = faulty("late-final:ms=100", "duplicate")
+    assert names(finished(peer, "one")) == ["delta"]
+    assert names(peer.until(0.1)) == ["completed", "completed"]
+
+
 # Lost -----------------------------------------------------------------------------------------------------------
 
 
