@@ -8,6 +8,7 @@
 PYTHON      ?= python3
 VENV        ?= .venv
 PYTEST_ARGS ?=
+CHAOS_ARGS  ?=
 
 BIN   := $(VENV)/bin
 SITE  := .ten/app/ten_packages/extension
@@ -28,7 +29,7 @@ STALE := stale-environment
 endif
 endif
 
-.PHONY: help setup format check test demo samples package clean stale-environment
+.PHONY: help setup format check test chaos demo samples package clean stale-environment
 .DELETE_ON_ERROR:
 
 help:
@@ -36,6 +37,7 @@ help:
 	@echo "make demo      transcribe a recording through a graph, the extension, a socket and an offline recogniser"
 	@echo "make check     ruff and mypy"
 	@echo "make test      check, then all tests (PYTEST_ARGS='-k finalize' picks some)"
+	@echo "make chaos     hundreds of faults against the extension, as a table (CHAOS_ARGS='--quick --only kills')"
 	@echo "make format    put the code into the project's style"
 	@echo "make samples   make the two recordings again (needs flite)"
 	@echo "make package   dist/: the TEN package, the wheel and the source archive"
@@ -78,6 +80,9 @@ check: setup
 test: check
 	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS)
 
+chaos: $(RUN)
+	@$(BIN)/python bench/chaos.py $(CHAOS_ARGS)
+
 demo: $(RUN)
 	@$(BIN)/python devkit/samples/demo.py
 
@@ -90,5 +95,5 @@ package: setup
 	$(BIN)/python devkit/package.py dist
 
 clean:
-	rm -rf build dist *.egg-info $(VENV) .venv-* .ten .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist *.egg-info .venv .venv-* $(VENV) .ten .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
