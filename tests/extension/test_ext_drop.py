@@ -56,7 +56,7 @@ def test_a_drop_is_one_error_and_the_rest_is_transcribed_on_the_next_connection(
         await call.answer("f1")
 
     with FakeServer(die, transcribe_all) as server:
-        call = run_call(node(server.url, finalize_timeout_ms=15_000), scenario)
+        call = run_call(node(server.url), scenario)
         assert len(server.peers) == 2
         second = [message["type"] for message in server.peers[1].received]
         assert second[0] == "session.update" and second[-1] == COMMIT and set(second[1:-1]) == {APPEND}
@@ -84,7 +84,7 @@ def test_audio_of_an_outage_is_kept_and_goes_out_afterwards() -> None:
 
     refuse = {1: 503, 2: 503}
     with FakeServer(transcribe_all, refuse=refuse.get) as server:
-        call = run_call(node(server.url, finalize_timeout_ms=20_000), scenario)
+        call = run_call(node(server.url), scenario)
         assert server.dials == 3
         heard = {block.label: block.start_ms for block in decode(server.peers[0].audio, 24_000)}
     assert list(heard) == [1, 2, 3]
@@ -144,7 +144,7 @@ def test_what_was_shown_of_a_dropped_turn_is_taken_back_under_its_id() -> None:
         await call.answer("f1")
 
     with FakeServer(die_speaking, transcribe_all) as server:
-        call = run_call(node(server.url, model=STREAMING, finalize_timeout_ms=15_000), scenario)
+        call = run_call(node(server.url, model=STREAMING), scenario)
     retraction, final = call.finals
     assert retraction["text"] == "" and retraction["metadata"]["asr_info"]["retracted"] is True
     assert {partial["id"] for partial in call.partials} == {retraction["id"]}
@@ -171,7 +171,7 @@ def test_a_final_that_came_before_the_drop_is_not_repeated() -> None:
         await call.answer("f2")
 
     with FakeServer(answer_then_die, transcribe_all) as server:
-        call = run_call(node(server.url, finalize_timeout_ms=15_000), scenario)
+        call = run_call(node(server.url), scenario)
         assert labels(server.peers[1]) == [3]
         assert len(server.peers[1].all(COMMIT)) == 1
     assert call.texts == ["before", "turn 1"]

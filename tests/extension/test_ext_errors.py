@@ -141,7 +141,7 @@ def test_a_failed_item_costs_its_own_turn_and_no_other() -> None:
         await peer.transcribe("two", 2)
 
     with FakeServer(fail_first) as server:
-        call = run_call(node(server.url, finalize_timeout_ms=15_000), two_turns)
+        call = run_call(node(server.url), two_turns)
         assert len(server.peers) == 1
     assert call.texts == ["", "two"]
     assert call.finals[0]["id"] == call.partials[0]["id"], "what was shown is taken back under its own id"
@@ -159,7 +159,7 @@ def test_an_error_while_connecting_does_not_end_the_attempts() -> None:
         await peer.close(1013, "try again later")
 
     with FakeServer(refuse, between_turns()) as server:
-        call = run_call(node(server.url, finalize_timeout_ms=15_000), two_turns)
+        call = run_call(node(server.url), two_turns)
     assert call.texts == ["one", "two"]
     (error,) = call.errors
     assert (error["code"], error["vendor_info"]["code"]) == (1000, "not_now")
@@ -184,7 +184,7 @@ def test_a_refused_configuration_says_which_property_to_change() -> None:
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 500])
 def test_a_refused_handshake_is_one_error_that_does_not_give_up(status: int) -> None:
     with FakeServer(between_turns(), refuse=lambda dial: status if dial == 1 else None) as server:
-        call = run_call(node(server.url, finalize_timeout_ms=15_000), two_turns)
+        call = run_call(node(server.url), two_turns)
     assert call.texts == ["one", "two"]
     (error,) = call.errors
     assert (error["code"], error["vendor_info"]["code"]) == (1000, str(status))
@@ -207,7 +207,7 @@ def test_a_session_that_is_never_ready_is_given_up_and_dialled_again() -> None:
         await poll("the end", lambda: peer.close_code is not None)
 
     with FakeServer(silent, between_turns()) as server:
-        call = run_call(node(server.url, connect_timeout_ms=300, finalize_timeout_ms=15_000), two_turns)
+        call = run_call(node(server.url, connect_timeout_ms=300), two_turns)
     assert call.texts == ["one", "two"]
     (error,) = call.errors
     assert error["code"] == 1000 and "did not come in time" in error["message"] + error["vendor_info"]["message"]

@@ -261,7 +261,7 @@ def test_an_empty_commit_is_nobodys_error(named: bool) -> None:
             await peer.completed("item_1", "still there")
 
     with FakeServer(empty) as server:
-        call = run_call(node(server.url, finalize_timeout_ms=15_000), speak_and_ask)
+        call = run_call(node(server.url), speak_and_ask)
     assert spoken(call) == (["f1"] if named else ["still there", "f1"])
     assert not call.errors
 
@@ -282,7 +282,7 @@ def test_a_failed_item_is_reported_and_then_the_finalize_is_answered() -> None:
         )
 
     with FakeServer(fail) as server:
-        call = run_call(node(server.url, finalize_timeout_ms=15_000), speak_and_ask)
+        call = run_call(node(server.url), speak_and_ask)
     assert call.order("error", "asr_finalize_end") == ["error", "asr_finalize_end"]
     assert call.errors[0]["vendor_info"]["code"] == "audio_unintelligible"
 
@@ -294,7 +294,7 @@ def test_a_drop_behind_the_commit_does_not_leave_the_finalize_hanging() -> None:
         peer.abort()
 
     with FakeServer(drop, transcribe_all) as server:
-        call = run_call(node(server.url, finalize_timeout_ms=15_000), speak_and_ask)
+        call = run_call(node(server.url), speak_and_ask)
     assert spoken(call)[-1] == "f1"
 
 
@@ -338,7 +338,7 @@ def test_an_error_about_something_else_does_not_answer_a_finalize() -> None:
         await call.answer("f1")
 
     with FakeServer(complain) as server:
-        call = run_call(node(server.url, turns="server_vad", finalize_timeout_ms=15_000), scenario)
+        call = run_call(node(server.url, turns="server_vad"), scenario)
     assert spoken(call) == ["here it is", "f1"]
 
 
@@ -352,7 +352,7 @@ def test_noise_the_server_has_heard_and_not_taken_is_asked_about_once(serve) -> 
         await call.send(bytes(3200))
         await ask(call, "f2")
 
-    call = run_call(node(serve().url, turns="server_vad", finalize_timeout_ms=15_000), scenario)
+    call = run_call(node(serve().url, turns="server_vad"), scenario)
     assert spoken(call) == ["f1", "f2"]
     assert not call.errors
     numbers = call.metric("vendor_metrics")[-1]

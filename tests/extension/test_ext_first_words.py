@@ -73,7 +73,7 @@ def test_turns_finalized_before_the_session_is_ready_stay_two_turns() -> None:
         await call.answer("f2")
 
     with FakeServer(gate) as server:
-        call = run_call(node(server.url, finalize_timeout_ms=15_000), scenario)
+        call = run_call(node(server.url), scenario)
     assert call.texts == ["turn 1", "turn 2"]
     assert [answer["finalize_id"] for answer in call.answers] == ["f1", "f2"]
     labels = heard(gate.peer)

@@ -228,7 +228,7 @@ def test_what_was_being_said_at_the_stop_is_still_transcribed(serve, turns: str)
         await call.connected()
         await call.send(SPEECH)
 
-    call = run_call(node(serve().url, turns=turns), scenario)
+    call = run_call(node(serve().url, turns=turns, stop_drain_ms=10_000), scenario)
     assert call.texts == ["b5"]
     assert not call.errors
 
@@ -316,8 +316,8 @@ def test_frames_at_random_end_nothing(serve, seed: int) -> None:
         await call.finalize("last")
         await call.answer("last")
 
-    call = run_call(node(serve().url, turns=rng.choice(("none", "server_vad"))), scenario, odd_input=True)
-    print(call.story())
+    turns = rng.choice(("none", "server_vad"))
+    run_call(node(serve().url, turns=turns, finalize_timeout_ms=1_000), scenario, odd_input=True)
 
 
 def test_odd_data_and_commands_end_nothing(serve) -> None:

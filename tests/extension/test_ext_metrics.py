@@ -59,7 +59,7 @@ def test_the_last_words_metric_comes_with_the_final_that_completes_its_finalize(
         await call.answer("f2")
 
     with FakeServer(two_items) as server:
-        call = run_call(node(server.url, turns="server_vad", finalize_timeout_ms=15_000), scenario)
+        call = run_call(node(server.url, turns="server_vad"), scenario)
     told = [
         "ttlw" if "ttlw" in m.payload.get("metrics", {}) else m.payload.get("text") or m.payload.get("finalize_id")
         for m in call.messages
@@ -83,7 +83,7 @@ def test_what_was_sent_only_grows_also_across_a_reconnect() -> None:
         await call.until("a regular report", lambda: call.metric("actual_send"))
 
     with FakeServer(die, transcribe) as server:
-        call = run_call(node(server.url, finalize_timeout_ms=15_000), scenario)
+        call = run_call(node(server.url), scenario)
     sent, deltas = call.metric("actual_send"), call.metric("actual_send_delta")
     assert all(type(ms) is int for ms in [*sent, *deltas])
     assert all(a <= b for a, b in pairwise(sent)) and all(delta >= 0 for delta in deltas)

@@ -32,6 +32,9 @@ COMMITTING = "gpt-4o-transcribe"
 STREAMING = "gpt-live-transcribe"
 "Sends text before the commit; its commits are paced by the audio's clock."
 SESSION = "call-1"
+_UNHURRIED = {
+    "finalize_timeout_ms": 15_000, "commit_timeout_ms": 15_000, "item_timeout_ms": 15_000, "ping_timeout_ms": 15_000,
+}  # fmt: skip
 PATIENCE_S = 20.0
 "How long anything may take on a loaded machine."
 
@@ -41,8 +44,11 @@ Scenario = Callable[["Call"], Awaitable[None]]
 
 
 def node(url: str, *, model: str = COMMITTING, turns: str = "none", top: Json | None = None, **params: Any) -> Json:
-    """A node's property: this server, this model, who ends turns, and anything else in `params` or at the *top*."""
-    own: Json = {"api_key": "sk-test", "base_url": url, "turn_detection": {"type": turns}}
+    """A node's property: this server, this model, who ends turns, and anything else in `params` or at the *top*.
+
+    Deadlines are far away unless a test is about them: a busy machine must not run into one.
+    """
+    own: Json = {"api_key": "sk-test", "base_url": url, "turn_detection": {"type": turns}, **_UNHURRIED}
     own["input_audio_transcription"] = {"model": model, "language": "en"}
     return {"params": {**own, **params}, **(top or {})}
 
