@@ -94,16 +94,26 @@ class ClientTurns:
                 waiting.not_after = min(waiting.not_after, latest)
 
     def connection_lost(self, turn: Turn, now: float) -> None:
-        """*turn* lived on a connection that ended: what was sent of it is lost, the rest goes out on the next one."""
-        stream = self._stream
+        """*turn* lived on a connection that ended: it starts over on the next one, at its place and under its id."""
         if turn.phase is Phase.READY:
             return
+        if not self._stream.options.replay_window_ms:
+            self._give_up_sent(turn, now)
+        elif not turn.client_owned:
+            turn.restart(Phase.WAITING)
+        else:
+            turn.restart(Phase.OPEN if turn.span_end is None else Phase.CLOSED)
+            if turn.end is not None and turn.span_end is not None:
+                turn.synthetic = tail_padding(self._stream, turn.end, turn.span_end)
+
+    def _give_up_sent(self, turn: Turn, now: float) -> None:
+        """Replay is off: what was sent is lost (the stream reports it), the rest goes out on the next connection."""
+        stream = self._stream
         end = turn.span_end if turn.span_end is not None else stream.ledger.accepted
         rest = stream.ledger.next_run(State.PENDING, turn.span_start, end)
         if not turn.client_owned or turn.commit_sent_at is not None or (rest is None and turn.span_end is not None):
             stream.book.lose(turn, "dropped", now)
             return
-        # What was sent is lost (the stream reports it); partials of it are withdrawn with their id.
         position = rest[0] if rest else stream.ledger.accepted
         stream.book.withdraw(turn, stream.new_id("result"))
         turn.connection, turn.item_id = 0, ""

@@ -69,6 +69,8 @@ class Transcript(Event):
     speaker: str | None = None
     late: bool = False
     "Came after the answer to the finalize it belonged to."
+    replayed: bool = False
+    "Its audio was sent more than once, because a connection ended before its text came."
     retracted: bool = False
     "Partials under this id were shown, and nothing was said after all; `text` is empty."
     connection: int = 0

@@ -20,6 +20,7 @@ from .turn import Phase, Turn
 
 PROBE_WAIT_S = 0.4
 "How long a server that has heard the silence may take to say something."
+_OPEN = (Phase.WAITING, Phase.OPEN, Phase.CLOSED)
 _UNCLAIMED = frozenset({State.PENDING, State.SENT})
 
 
@@ -84,7 +85,7 @@ class Finalizer:
 
     def _may_hold_speech(self, fence: int) -> bool:
         book = self._stream.book
-        if any(t.phase in (Phase.OPEN, Phase.CLOSED) for t in book.unsettled_before(fence)):
+        if any(t.phase in _OPEN for t in book.unsettled_before(fence)):
             return True
         return self._stream.ledger.unsettled_speech(self._unheard_from, fence, _UNCLAIMED)
 
@@ -129,6 +130,11 @@ class Finalizer:
                 return turn
         return None
 
+    def _forget_waiting(self, request: Request, now: float) -> None:
+        """The server heard everything before the fence again: what it did not take this time is nothing."""
+        if request.waited and self._open_turn(request) is None:
+            self._stream.book.retire_waiting(request.fence, now)
+
     def _probe_settled(self, request: Request) -> bool:
         if not request.padded:
             return not self._may_hold_speech(request.fence)
@@ -152,10 +158,11 @@ class Finalizer:
         """What a probe learnt died with its connection; it starts over on the next one if there is still need."""
         self._heard_until = 0
         for request in self._requests:
-            if request.needs_probe:
-                request.padded = False
-                request.wait_until, request.waited = math.inf, False
-                request.commit_event_id = ""
+            if not self._stream.client_owned:
+                request.needs_probe = self._may_hold_speech(request.fence)
+            request.padded = request.waited = False
+            request.wait_until = math.inf
+            request.commit_event_id = ""
 
     # Answers ------------------------------------------------------------------------------------------------
 
@@ -172,6 +179,8 @@ class Finalizer:
     def _advance(self, now: float) -> None:
         for request in self._requests:
             request.waited = request.waited or now >= request.wait_until
+            if request.needs_probe:
+                self._forget_waiting(request, now)
             if request.needs_probe and self._probe_settled(request):
                 self._end_probe(request, heard=request.padded)
         while self._requests:

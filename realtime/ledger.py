@@ -68,6 +68,8 @@ class Ledger:
         self._audio = bytearray()
         self._audio_start = 0
         self._keep_before = keep_before
+        self.final_until = 0
+        "No sample before this position may be sent again, as far as history is forgotten."
         self.totals: dict[State, int] = dict.fromkeys(State, 0)
 
     def set_keep_before(self, samples: int) -> None:
@@ -196,6 +198,8 @@ class Ledger:
                 position = first
                 break
             position = last
+            if fate.state is not State.GATED:
+                self.final_until = last
         self._fates.drop_before(position)
         self._marks.drop_before(position)
         self.forget_audio(position - self._keep_before)

@@ -13,6 +13,8 @@ from .ledger import Fate, State
 from .stream import Stream
 from .turn import Phase, Turn, confidence_of, language_of
 
+REPLAY_TOLERANCE_MS = 1000
+"A detector hears the same onset again within this."
 COMMIT_EMPTY = "input_audio_buffer_commit_empty"
 VENDOR_FAILED = "vendor_failed"
 "Cause of a loss that a `ServerError` with its times has told already."
@@ -54,10 +56,22 @@ class Receiver:
         start = conn.map.start_position(message.audio_start_ms)
         if start is None:
             start = self._book.last_end
-        turn = self._stream.new_turn(start, start, connection=conn.id)
+        turn = self._begin(conn, start, now)
         turn.item_id = message.item_id
         self._stream.gate_before_turn(turn.span_start, conn.id)
         self._stream.emit(SpeechStarted(turn.result_id, turn.item_id, self._book.ms(turn.start)))
+
+    def _begin(self, conn: Connection, start: int, now: float) -> Turn:
+        """Speech begins at *start*: a new turn, or one whose connection ended and whose audio went out again."""
+        turn = next((t for t in self._book.waiting() if (t.end or self._stream.speech_ends(t.start)) > start), None)
+        # What the old connection had heard before this, this one has not: it was nothing after all.
+        self._book.retire_waiting(turn.start if turn else start, now)
+        if turn is None or start < turn.start - self._stream.samples(REPLAY_TOLERANCE_MS):
+            return self._stream.new_turn(start, start, connection=conn.id)
+        turn.phase, turn.connection, turn.held_since = Phase.OPEN, conn.id, now
+        turn.span_start = min(turn.span_start, max(start, self._book.settled_end))
+        turn.end = turn.span_end = None
+        return turn
 
     def _handle_speech_stopped(self, conn: Connection, message: wire.SpeechStopped, now: float) -> None:
         turn = self._book.find(conn.id, message.item_id)
@@ -66,6 +80,7 @@ class Receiver:
         end = conn.map.end_position(message.audio_end_ms)
         end = turn.start if end is None else end
         self._book.close(turn, end, end)
+        self._book.retire_waiting(turn.end or end, now)
         self._stream.emit(SpeechStopped(turn.result_id, turn.item_id, self._book.ms(turn.end or end)))
 
     def _handle_committed(self, conn: Connection, message: wire.InputAudioBufferCommitted, now: float) -> None:
@@ -74,7 +89,7 @@ class Receiver:
             return
         turn = self._book.find(conn.id, message.item_id)
         if turn is None:
-            turn = self._awaiting_commit(conn) or self._unannounced(conn)
+            turn = self._awaiting_commit(conn) or self._unannounced(conn, now)
         if turn.phase not in (Phase.OPEN, Phase.CLOSED):
             self._stream.stats.duplicate_events += 1
             return
@@ -103,19 +118,20 @@ class Receiver:
                 return turn
         return None
 
-    def _unannounced(self, conn: Connection) -> Turn:
+    def _unannounced(self, conn: Connection, now: float) -> Turn:
         """A turn nobody announced: it begins where the last one ended. Some servers send no speech events."""
         ledger = self._stream.ledger
         frontier = conn.map.last_position or ledger.accepted
         start = max(self._book.last_end, ledger.settled_until)
         bounds = ledger.speech_bounds(start, frontier)
-        turn = self._stream.new_turn(bounds[0] if bounds else start, start, connection=conn.id)
-        turn.connection = conn.id
-        return turn
+        waiting = next(self._book.waiting(), None)
+        if waiting is not None:
+            return self._begin(conn, waiting.start, now)
+        return self._stream.new_turn(bounds[0] if bounds else start, start, connection=conn.id)
 
     # Text ---------------------------------------------------------------------------------------------------
 
-    def _turn_of(self, conn: Connection, item_id: str) -> Turn | None:
+    def _turn_of(self, conn: Connection, item_id: str, now: float) -> Turn | None:
         """The turn that text for *item_id* belongs to; None if the item is settled."""
         if self._book.was_settled(conn.id, item_id):
             self._stream.stats.duplicate_events += 1
@@ -131,18 +147,18 @@ class Receiver:
                 if t.client_owned and not t.item_id and t.phase in (Phase.OPEN, Phase.CLOSED)
             ),
             None,
-        ) or self._unannounced(conn)
+        ) or self._unannounced(conn, now)
         turn.item_id = item_id
         return turn
 
     def _handle_delta(self, conn: Connection, message: wire.TranscriptionDelta, now: float) -> None:
-        turn = self._turn_of(conn, message.item_id) if message.delta else None
+        turn = self._turn_of(conn, message.item_id, now) if message.delta else None
         if turn is not None and message.delta:
             self._note_speech(turn)
             self._book.add_delta(turn, message.delta)
 
     def _handle_completed(self, conn: Connection, message: wire.TranscriptionCompleted, now: float) -> None:
-        turn = self._turn_of(conn, message.item_id)
+        turn = self._turn_of(conn, message.item_id, now)
         if turn is None:
             return
         if turn.end is None:
@@ -168,7 +184,7 @@ class Receiver:
             self._stream.stats.billed_tokens += tokens
 
     def _handle_segment(self, conn: Connection, message: wire.TranscriptionSegment, now: float) -> None:
-        turn = self._turn_of(conn, message.item_id)
+        turn = self._turn_of(conn, message.item_id, now)
         if turn is None:
             return
         start = self._book.ms(turn.span_start) + round(message.start * 1000)
@@ -186,7 +202,7 @@ class Receiver:
     # Trouble ------------------------------------------------------------------------------------------------
 
     def _handle_failed(self, conn: Connection, message: wire.TranscriptionFailed, now: float) -> None:
-        turn = self._turn_of(conn, message.item_id)
+        turn = self._turn_of(conn, message.item_id, now)
         if turn is None:
             return
         self._lose_turn(turn, message.error, now)

@@ -34,6 +34,7 @@ class Sender:
         self._stream = stream
         self._finalizer = finalizer
         self._cursor = 0
+        self._sent_until = 0
 
     def next_message(self, conn: Connection, now: float) -> bytes | None:
         """The next message for *conn*, booked as sent; None if there is nothing to send now."""
@@ -42,6 +43,10 @@ class Sender:
         if self._stream.client_owned:
             return self._next_of_client_turns(conn, now)
         return self._next_of_server_turns(conn, now)
+
+    def rewind(self) -> None:
+        """Audio that was sent is pending again."""
+        self._cursor = 0
 
     def deadline(self, conn: Connection) -> float | None:
         """When a commit that waits for the decoder, or audio that waits for its interval, may leave."""
@@ -115,7 +120,7 @@ class Sender:
             return None
         if turn.connection != conn.id:
             # Its audio never reached this connection and none is left to send: nothing can be committed for it.
-            self._stream.book.lose(turn, "dropped", now)
+            self._stream.book.lose(turn, "window_exceeded", now)
             return self._next_of_client_turns(conn, now)
         return self._end_turn(turn, conn, now)
 
@@ -149,7 +154,9 @@ class Sender:
         run = self._pending(start, end)
         if run is None:
             return None
-        first, last = run
+        first, last = self._with_pauses(conn, *run, start, end)
+        if self._must_pause(conn, first):
+            return self._silence(conn, now, stream.samples(stream.options.turn_detection.effective_silence_ms + 200))
         last = min(last, first + round(MAX_APPEND_S * stream.rate))
         pcm = stream.ledger.audio(first, last)
         count = len(pcm) // 2
@@ -164,9 +171,43 @@ class Sender:
         if not stream.client_owned:
             self._cursor = last
         self._written(conn, now, count, first)
-        stream.stats.sent_user_ms += count * 1000 / stream.rate
-        stream.emit(AudioSent(count * 1000 / stream.rate, 0.0))
+        news = max(0, last - max(first, self._sent_until))  # a replay is no news to the timeline
+        self._sent_until = max(self._sent_until, last)
+        stream.stats.sent_user_ms += news * 1000 / stream.rate
+        stream.stats.replayed_ms += (count - news) * 1000 / stream.rate
+        stream.emit(AudioSent(news * 1000 / stream.rate, 0.0))
         return encode_append(wire)
+
+    def _with_pauses(self, conn: Connection, first: int, last: int, start: int, end: int) -> tuple[int, int]:
+        """A pending stretch with the short pauses around it that were gated meanwhile.
+
+        Quiet audio is gated by its age, also between two words. When those words go out again they must not run
+        together, and the first of them needs what came before it.
+        """
+        stream, ledger = self._stream, self._stream.ledger
+        padding = stream.options.turn_detection.prefix_padding_ms
+        if conn.map.last_position != first:
+            begin = max(start, first - stream.samples(padding), ledger.kept_from, ledger.final_until)
+            for _, end_of_run, fate in ledger.fates(begin, first):
+                begin = begin if fate.state is State.GATED else end_of_run
+            first = begin
+        longest = stream.samples(padding + stream.options.turn_detection.effective_silence_ms)
+        while last < end:
+            gap = next(ledger.fates(last, end), None)
+            if gap is None or gap[2].state is not State.GATED or gap[1] - gap[0] > longest:
+                break
+            run = ledger.next_run(State.PENDING, gap[1], end)
+            if run is None or run[0] != gap[1]:
+                break
+            last = run[1]
+        return first, last
+
+    def _must_pause(self, conn: Connection, first: int) -> bool:
+        """With server-owned turns, audio that does not continue what was written needs silence in between."""
+        if self._stream.client_owned:
+            return False
+        stretches = conn.map.stretches[-1:]
+        return bool(stretches) and stretches[0].position is not None and conn.map.last_position != first
 
     def _prime(self, conn: Connection, position: int) -> None:
         """Audio that does not continue what was sent: its first output must be what it was the first time."""

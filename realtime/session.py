@@ -250,7 +250,8 @@ class Session:
         self._close(conn, 1000)
         for turn in self._stream.book.on_connection(conn.id):
             self._turns.connection_lost(turn, now)
-        self._stream.drop_sent(conn.id, "dropped")
+        self._stream.requeue(conn.id)
+        self._sender.rewind()
         self._stream.book.flush_loss()
         self._finalizer.connection_lost()
         if self.state is S.DRAINING:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from .events import AudioSent, Event
-from .ledger import SETTLED, Fate, Ledger, State
+from .ledger import PENDING, SETTLED, Fate, Ledger, State
 from .models import ModelRules, rules_for
 from .options import SessionOptions
 from .transcript import TranscriptBook
-from .turn import Turn
+from .turn import Phase, Turn
 
 QUIET_GRACE_S = 1.0
 "Quiet audio older than the prefix padding plus this is nobody's onset any more."
@@ -36,6 +36,7 @@ class SessionStats:
 
     sent_user_ms: float = 0.0
     sent_silence_ms: float = 0.0
+    replayed_ms: float = 0.0
     events_received: int = 0
     unknown_events: int = 0
     malformed_events: int = 0
@@ -59,8 +60,7 @@ class Stream:
         self.new_id = new_id
         self.events: deque[Event] = deque()
         self.stats = SessionStats()
-        # 20 ms in front of the oldest unsettled sample is enough history for any resampler's filter.
-        self.ledger = Ledger(keep_before=self.samples(20))
+        self.ledger = Ledger(keep_before=self._history())
         self.book = TranscriptBook(self.ledger, self.rate, options.order_hold_ms / 1000, self.emit)
         self.boundary = 0
         "Position of the last client-owned boundary: the next client-owned turn begins here at the earliest."
@@ -70,8 +70,12 @@ class Stream:
     def set_rate(self, options: SessionOptions, level: LevelMarker) -> None:
         """Take the rate of *options*; only before the first audio."""
         self.options, self.rate, self.level = options, options.sample_rate, level
-        self.ledger.set_keep_before(self.samples(20))
+        self.ledger.set_keep_before(self._history())
         self.book.set_rate(self.rate)
+
+    def _history(self) -> int:
+        """Samples to keep in front of the oldest unsettled one: its lead-in, and what a resampler's filter wants."""
+        return self.samples(self.options.turn_detection.prefix_padding_ms + 20)
 
     # Ways of saying things ----------------------------------------------------------------------------------
 
@@ -173,6 +177,16 @@ class Stream:
                     cause = "not_taken" if speech else "silence"
                     ledger.move(first, last, frozenset({fate.state}), Fate(State.GATED, cause=cause))
 
+    def speech_ends(self, start: int) -> int:
+        """Where speech that begins at *start* stops for as long as ends a turn; the newest sample if it does not."""
+        pause = self.samples(self.options.turn_detection.effective_silence_ms)
+        heard = False
+        for first, last, speech in self.ledger.marks(start, self.ledger.accepted):
+            if heard and not speech and last - first >= pause:
+                return first
+            heard = heard or speech
+        return self.ledger.accepted
+
     def _claimed(self, start: int, end: int) -> bool:
         return any(t.span_start < end and (t.span_end is None or t.span_end > start) for t in self.book.turns)
 
@@ -212,17 +226,29 @@ class Stream:
         if self.ledger.move(start, end, {source}, Fate(State.LOST, cause=cause)):
             self.book.report_loss(start, end, cause)
 
-    def drop_sent(self, connection: int, cause: str) -> None:
-        """A connection ended: what it had and did not answer is lost (quiet audio is gated)."""
+    def requeue(self, connection: int) -> None:
+        """A connection ended: what it had and did not answer goes out again, as far as its audio is kept.
+
+        Audio of a text in hand is not sent again. What left the window, or everything when replay is off, is lost.
+        """
         ledger = self.ledger
+        in_hand = {turn.serial for turn in self.book.turns if turn.phase is Phase.READY}
+        keep_from = ledger.kept_from if self.options.replay_window_ms else ledger.accepted
         for start, end, fate in list(ledger.fates()):
             if fate.connection != connection or fate.state not in (State.SENT, State.COMMITTED):
                 continue
-            for first, last, speech in list(ledger.marks(start, end)):
-                if speech:
-                    self._lose(first, last, fate.state, cause)
-                else:
-                    ledger.move(first, last, {fate.state}, Fate(State.GATED, cause="silence"))
+            if fate.turn and fate.turn in in_hand:
+                continue
+            self._let_go(start, min(end, keep_from), fate.state)
+            ledger.move(max(start, keep_from), end, {fate.state}, PENDING)
+
+    def _let_go(self, start: int, end: int, state: State) -> None:
+        """Audio that cannot be sent again: speech is lost, the rest was silence."""
+        for first, last, speech in list(self.ledger.marks(start, end)):
+            if speech:
+                self._lose(first, last, state, "dropped")
+            else:
+                self.ledger.move(first, last, {state}, Fate(State.GATED, cause="silence"))
 
     def gate_unstarted(self) -> None:
         """The stream was never started: nobody wanted what is kept of it."""

@@ -6,6 +6,7 @@ waits for the turns before it, at most `order_hold_ms` from the moment it was re
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -34,8 +35,8 @@ class TranscriptBook:
         self.on_settled: Callable[[float], None] = lambda now: None
         "Called after each turn that `advance` settles, so that an answer can follow right behind its text."
         self.turns: list[Turn] = []
-        self.last_end = 0
-        "Position behind the newest turn: nothing before it can be claimed by a new one."
+        self.settled_end = 0
+        "Position behind the last turn that is done with."
 
     def set_rate(self, rate: int) -> None:
         """Read positions at *rate* (Hz) from now on; only before the first audio."""
@@ -65,11 +66,31 @@ class TranscriptBook:
         return (turn for turn in self.turns if turn.start < position)
 
     def add(self, turn: Turn) -> None:
-        """A new turn, behind all others; its start is moved behind the end of the newest one."""
-        turn.start = max(turn.start, self.last_end)
-        turn.span_start = max(turn.span_start, self.last_end)
-        self.last_end = max(self.last_end, turn.start)
-        self.turns.append(turn)
+        """A new turn, at its place in the audio; it begins behind the end of the one before it."""
+        index = next((i for i, other in enumerate(self.turns) if other.start > turn.start), len(self.turns))
+        before = self.turns[index - 1] if index else None
+        floor = max(self.settled_end, (before.end or before.start) if before else 0)
+        turn.start = max(turn.start, floor)
+        turn.span_start = max(turn.span_start, floor)
+        self.turns.insert(index, turn)
+
+    @property
+    def last_end(self) -> int:
+        """Position behind the newest turn: nothing before it can be claimed by a new one."""
+        newest = self.turns[-1] if self.turns else None
+        return max(self.settled_end, (newest.end or newest.start) if newest else 0)
+
+    def waiting(self) -> Iterator[Turn]:
+        """Server-owned turns whose audio goes out again."""
+        return (turn for turn in list(self.turns) if turn.phase is Phase.WAITING and not turn.client_owned)
+
+    def retire_waiting(self, before: int, now: float) -> None:
+        """Turns that waited for their replay and begin before *before* did not come again: take back what was shown."""
+        for turn in self.waiting():
+            if turn.start < before:
+                self._retract(turn)
+                self._settle(turn, claimed=False)
+        self.advance(now)
 
     def close(self, turn: Turn, end: int, span_end: int) -> None:
         """The turn's speech ended at *end*, its audio at *span_end*."""
@@ -77,7 +98,6 @@ class TranscriptBook:
         turn.span_end = max(span_end, turn.end)
         if turn.phase is Phase.OPEN:
             turn.phase = Phase.CLOSED
-        self.last_end = max(self.last_end, turn.end)
 
     # Text ---------------------------------------------------------------------------------------------------
 
@@ -87,7 +107,7 @@ class TranscriptBook:
             return
         turn.deltas.append(delta)
         text = turn.partial
-        if text.strip() and self._is_speech(turn):
+        if text.strip() and len(text) > turn.shown_length and self._is_speech(turn):
             turn.shown = True
             self._emit(replace(self._transcript(turn, text, final=False), delta=delta))
 
@@ -98,7 +118,15 @@ class TranscriptBook:
         turn.text = text if text.strip() else turn.partial
         turn.phase = Phase.READY
         turn.ready_at = now
+        self._claim(turn)
         self.advance(now)
+
+    def _claim(self, turn: Turn) -> int:
+        """The audio of a text in hand is the turn's: whatever becomes of its connection, it is not sent again."""
+        end = turn.span_end if turn.span_end is not None else self._ledger.accepted
+        fate = Fate(State.COMMITTED, turn.connection, turn.serial)
+        self._ledger.move(turn.span_start, end, frozenset({State.SENT}), fate)
+        return end
 
     def lose(self, turn: Turn, cause: str, now: float) -> None:
         """No text will come for *turn*: its speech is lost, reported with its times."""
@@ -106,7 +134,7 @@ class TranscriptBook:
             return
         end = turn.span_end if turn.span_end is not None else self._ledger.accepted
         speech = self._ledger.speech_bounds(turn.span_start, end)
-        on_the_way = frozenset({State.SENT, State.COMMITTED})
+        on_the_way = _UNSENT_OR_OPEN if turn.phase is not Phase.OPEN else frozenset({State.SENT, State.COMMITTED})
         if speech and self._ledger.move(*speech, on_the_way, Fate(State.LOST, cause=cause)):
             self.report_loss(*speech, cause)
         self._ledger.move(turn.span_start, end, on_the_way, Fate(State.GATED, cause="silence"))
@@ -141,8 +169,7 @@ class TranscriptBook:
                 if blocking is None:
                     self._emit_final(turn)
                     return True
-                assert turn.ready_at is not None
-                if now >= turn.ready_at + self._hold_s:
+                if now >= self._held_until(turn, blocking):
                     self.lose(blocking, "no_transcript", now)
                     return True
                 return False
@@ -150,10 +177,23 @@ class TranscriptBook:
                 blocking = turn
         return False
 
+    def _held_until(self, ready: Turn, blocking: Turn) -> float:
+        """How long *ready* waits for *blocking*: from when it was ready, or from when the other went out again."""
+        if blocking.phase is Phase.WAITING:
+            return math.inf
+        assert ready.ready_at is not None
+        return max(ready.ready_at, blocking.held_since or ready.ready_at) + self._hold_s
+
     def hold_deadline(self) -> float | None:
         """When the turn that holds the order is given up; None when nothing waits."""
-        ready = [t.ready_at for t in self.turns if t.phase is Phase.READY and t.ready_at is not None]
-        return min(ready) + self._hold_s if ready else None
+        blocking: Turn | None = None
+        for turn in self.turns:
+            if turn.phase is Phase.READY and blocking is not None:
+                until = self._held_until(turn, blocking)
+                return until if until < math.inf else None
+            if turn.phase is not Phase.READY and not turn.late and blocking is None:
+                blocking = turn
+        return None
 
     def release_before(self, position: int, now: float) -> list[Turn]:
         """A finalize gave up waiting: what is ready before *position* goes out, the rest may come late.
@@ -196,11 +236,8 @@ class TranscriptBook:
         return self._ledger.has_speech(turn.span_start, end)
 
     def _emit_final(self, turn: Turn) -> None:
-        end = turn.span_end if turn.span_end is not None else self._ledger.accepted
+        end = self._claim(turn)
         speech = self._is_speech(turn)
-        self._ledger.move(
-            turn.span_start, end, frozenset({State.SENT}), Fate(State.COMMITTED, turn.connection, turn.serial)
-        )
         fate = Fate(State.FINAL, turn=turn.serial) if speech else Fate(State.GATED, cause="silence")
         self._ledger.move(turn.span_start, end, frozenset({State.COMMITTED}), fate)
         if turn.text.strip() and speech:
@@ -213,12 +250,13 @@ class TranscriptBook:
         if turn.shown:
             self._emit(replace(self._transcript(turn, "", final=True), retracted=True))
 
-    def _settle(self, turn: Turn) -> None:
+    def _settle(self, turn: Turn, *, claimed: bool = True) -> None:
         turn.phase = Phase.SETTLED
         self.turns.remove(turn)
         if turn.item_id:
             self._settled_items.append((turn.connection, turn.item_id))
-        self.last_end = max(self.last_end, turn.end or 0)
+        if claimed:
+            self.settled_end = max(self.settled_end, turn.end or 0)
 
     def _transcript(self, turn: Turn, text: str, *, final: bool) -> Transcript:
         end = turn.end if turn.end is not None else self._ledger.accepted
@@ -241,5 +279,6 @@ class TranscriptBook:
             words=tuple(turn.segments),
             speaker=turn.speaker,
             late=turn.late and final,
+            replayed=turn.replayed,
             connection=turn.connection,
         )

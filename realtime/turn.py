@@ -9,8 +9,10 @@ from typing import Any
 
 
 class Phase(Enum):
-    """How far a turn has come. It only ever moves down this list."""
+    """How far a turn has come. It moves down this list, and back to the top when its connection ends."""
 
+    WAITING = "waiting"
+    "Its connection ended before its text came: its audio goes out again."
     OPEN = "open"
     "Speech goes on."
     CLOSED = "closed"
@@ -50,6 +52,11 @@ class Turn:
     text: str = ""
     shown: bool = False
     "A partial went out under `result_id`."
+    shown_length: int = 0
+    "Characters shown before its connection ended: a replay's partials are held back until they say more."
+    replayed: bool = False
+    held_since: float | None = None
+    "When it began to hold the order anew, having gone out again."
     language: str | None = None
     confidence: float | None = None
     usage: dict[str, Any] = field(default_factory=dict)
@@ -62,6 +69,16 @@ class Turn:
     def partial(self) -> str:
         """Joined deltas."""
         return "".join(self.deltas)
+
+    def restart(self, phase: Phase) -> None:
+        """Its connection ended: what that connection said of it is forgotten, what the user saw is not."""
+        self.shown_length = max(self.shown_length, len(self.partial) if self.shown else 0)
+        self.phase = phase
+        self.connection, self.item_id, self.previous_item_id = 0, "", None
+        self.commit_event_id, self.commit_sent_at = "", None
+        self.deltas, self.text = [], ""
+        self.segments, self.speaker = [], None
+        self.replayed = True
 
     @property
     def settled(self) -> bool:

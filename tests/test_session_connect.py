@@ -143,16 +143,31 @@ def test_every_close_we_did_not_ask_for_is_a_drop(code: int) -> None:
     assert d.session.state is SessionState.BACKOFF
 
 
-def test_what_was_not_sent_goes_out_on_the_next_connection_at_its_place() -> None:
+def test_what_was_not_answered_goes_out_again_at_its_place() -> None:
     d = Driver(options()).connect()
     d.take = False
-    d.push(tone(20))  # fills the transport
-    d.push(tone(980, 600))  # cannot be sent any more
+    d.push(tone(20))  # handed to the transport, which takes no more
+    d.push(tone(980, 600))
     d.take = True
     d.at(3.0).drop()
     d.at(3.3)
     assert len(d.dialled) == 2
     d.open().configure().finalize()
+    assert len(d.audio[2]) == pytest.approx(1_000 * 48, abs=100)
+    d.committed("i1").completed("i1", "all of it")
+    final = d.finals[0]
+    assert (final.start_ms, final.duration_ms, final.replayed) == (0, 1_000, True)
+    assert d.totals["final"] == 1_000 and d.totals["lost"] == 0 and d.of(ev.AudioLost) == []
+
+
+def test_with_replay_off_what_was_sent_is_lost_and_told_and_the_rest_goes_out() -> None:
+    d = Driver(options(replay_window_ms=0)).connect()
+    d.take = False
+    d.push(tone(20))
+    d.push(tone(980, 600))
+    d.take = True
+    d.at(3.0).drop()
+    d.at(3.3).open().configure().finalize()
     assert len(d.audio[2]) == pytest.approx(980 * 48, abs=100)
     d.committed("i1").completed("i1", "the rest")
     final = d.finals[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 from sessions import COMMITTING, RATE, STREAMING, TRANSCRIPTION, Driver, options, silence, tone
 from ten_packages.extension.openai_asr_python.realtime import events as ev
@@ -34,14 +35,92 @@ def test_the_servers_times_are_the_callers_times() -> None:
 
 def test_times_go_on_across_a_drop() -> None:
     d = server().push(tone(1_000))
+    d.say(started("i1", 0), stopped("i1", 1_000)).committed("i1").completed("i1", "before")
     d.at(3.0).drop()
     d.push(tone(500))
     d.at(3.3).open().configure()
     d.push(tone(500) + silence(700))
     d.say(started("i9", 0), stopped("i9", 1_500)).committed("i9").completed("i9", "after")
-    final = d.finals[0]
-    assert final.start_ms == 1_000 and final.start_ms + final.duration_ms == 2_500
-    assert sum(e.duration_ms for e in d.of(ev.AudioLost)) == 1_000
+    assert [(f.text, f.start_ms, f.start_ms + f.duration_ms) for f in d.finals] == [
+        ("before", 0, 1_000),
+        ("after", 1_000, 2_500),
+    ]
+    assert len(d.audio[2]) == pytest.approx(1_700 * 48, abs=100), "nothing of what is final is sent again"
+    assert d.of(ev.AudioLost) == []
+
+
+def test_a_turn_cut_by_a_drop_keeps_its_id_and_its_partials_never_shrink() -> None:
+    d = server().push(tone(1_000))
+    d.say(started("a", 0)).delta("a", "We should").delta("a", " move")
+    d.at(3.0).drop()
+    d.at(3.3).open().configure()
+    d.say(started("x", 0)).delta("x", "We").delta("x", " should").delta("x", " move it")
+    d.say(stopped("x", 1_000)).committed("x").completed("x", "We should move it.")
+    assert [p.text for p in d.partials] == ["We should", "We should move", "We should move it"]
+    assert len({e.result_id for e in d.of(ev.Transcript)}) == 1
+    assert d.texts == ["We should move it."] and d.finals[0].replayed
+
+
+def test_a_text_in_hand_is_not_asked_for_again_and_waits_for_the_one_before_it() -> None:
+    d = server().push(tone(2_000))
+    d.say(started("a", 0), stopped("a", 900)).committed("a").say(started("b", 1_000), stopped("b", 2_000)).committed(
+        "b"
+    )
+    d.completed("b", "second")
+    d.at(3.0).drop()
+    d.at(3.3).open().configure()
+    assert len(d.audio[2]) == pytest.approx(900 * 48, abs=100)
+    d.say(started("x", 0), stopped("x", 900)).committed("x").completed("x", "first")
+    assert d.texts == ["first", "second"]
+
+
+def test_a_turn_the_next_server_does_not_hear_is_taken_back() -> None:
+    d = server().push(tone(1_000) + silence(1_000) + tone(1_000))
+    d.say(started("a", 0)).delta("a", "hm")
+    d.at(3.0).drop()
+    d.at(3.3).open().configure()
+    d.say(started("y", 2_000), stopped("y", 3_000)).committed("y").completed("y", "hello")
+    assert [(f.text, f.retracted) for f in d.finals] == [("", True), ("hello", False)]
+    assert d.finals[0].result_id == d.partials[0].result_id
+
+
+def test_pauses_between_words_that_go_out_again_are_what_they_were() -> None:
+    noise = np.random.default_rng(3).integers(-9_000, 9_000, 14_400, dtype=np.int16).tobytes()
+    words = noise[:9_600] + silence(60) + noise[9_600:19_200] + silence(120) + noise[19_200:]
+    d = server().push(silence(400) + words)
+    d.push(silence(2_000), realtime=True)  # old enough for every pause to be gated
+    d.drop()
+    d.at(d.now + 0.3).open().configure()
+    plain = bytes(Driver(options("server_vad")).connect().push(words).audio[1])
+    again = bytes(d.audio[2])
+    at = again.find(plain[2_000:4_000]) - 2_000
+    assert at >= 48 * 250, "with its lead-in"
+    assert again[at + 2_000 : at + len(plain)] == plain[2_000:]
+
+
+def test_a_commit_that_was_not_answered_is_sent_again_at_the_same_place() -> None:
+    d = Driver(options("none")).connect().push(tone(500)).finalize()
+    d.push(tone(500))
+    d.at(0.2).drop()
+    d.at(0.9).open().configure()
+    sizes = [m.get("audio", m["type"]) for m in d.wire[2] if m["type"] != "session.update"]
+    commit = sizes.index("input_audio_buffer.commit")
+    assert sum(n for n in sizes[:commit] if isinstance(n, int)) == pytest.approx(500 * 48, abs=100)
+    d.committed("i1").completed("i1", "hello")
+    assert [e.outcome for e in d.of(ev.FinalizeDone)] == ["final"]
+
+
+def test_a_local_turn_goes_out_again_from_its_onset_and_only_once() -> None:
+    d = local(COMMITTING).push(silence(2_000) + tone(120), realtime=True).turn(2_000)
+    d.push(tone(380), realtime=True).drop()
+    d.push(tone(500) + silence(800), realtime=True).end_turn(3_000)
+    d.open().configure()
+    assert d.types() == ["session.update", "append", "commit"]
+    d.committed("i1").completed("i1", "hello")
+    assert (d.finals[0].start_ms, d.finals[0].duration_ms) == (2_000, 1_000)
+    d.drop()
+    d.at(d.now + 1.0).open().configure()
+    assert d.types() == ["session.update"], "what is final stays final"
 
 
 def test_partials_of_two_items_are_never_mixed_and_have_their_own_ids() -> None:
