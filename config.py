@@ -112,7 +112,7 @@ class OpenAIASRConfig(Section):
     replay_window_ms: int = Field(
         default=60_000,
         ge=0,
-        description="Audio kept until it has its text; older audio that was never sent is lost. 0 keeps 10 s.",
+        description="Audio kept to be sent again after a drop; 0 switches that off (10 s are kept for a first send).",
     )
     replay_speed: float = Field(
         default=4.0, ge=1, description="Speed of catching up, times real time (this version does not use it)."

@@ -103,6 +103,7 @@ class Telemetry:
             "lost_ms": totals[State.LOST] * 1000 // rate,
             "sent_user_ms": int(stats.sent_user_ms),
             "sent_silence_ms": int(stats.sent_silence_ms),
+            "replayed_ms": int(stats.replayed_ms),
             "reconnects": stats.reconnects,
             "billed_seconds": float(stats.billed_seconds),
             "billed_tokens": stats.billed_tokens,
@@ -120,6 +121,7 @@ def asr_info(event: ev.Transcript, vendor: str, model: str) -> dict[str, Any]:
         "usage": _without_null(event.usage) or None,
         "speaker": event.speaker,
         "late": event.late or None,
+        "replayed": event.replayed or None,
         "retracted": event.retracted or None,
     }
     info.update({key: value for key, value in optional.items() if value is not None})

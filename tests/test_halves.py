@@ -116,29 +116,16 @@ def test_an_hour_of_calls_across_two_ends_of_a_session(detection: str, model: st
             talk.pause(960)
     call.run_until(float(HOUR_S))
     assert len(call.expired_at) == 2 and call.dials == 3
-    # What a session had not answered when it ended may be missing; it is told, and nothing else is missing.
-    spared = [s for s in talk.said if any(end - 5 < s.spoken_at < end + 2 for end in call.expired_at)]
-    assert 1 <= len(spared) <= 5
-    check(call, talk, detection, spared)
-    check_losses(call, spared)
+    cut = [s for s in talk.said if any(end - 5 < s.spoken_at < end + 2 for end in call.expired_at)]
+    assert 1 <= len(cut) <= 5, "sessions end in mid speech"
+    check(call, talk, detection, [])
+    assert call.of(ev.AudioLost) == []
     assert [error.code for error in call.of(ev.ClientError)] == ["dropped", "dropped"]
     assert {(down.code, down.retry_in_ms) for down in call.of(ev.Disconnected)} == {("1001", 125)}
     if model == COMMITTING:
-        assert call.overtaken > 20, "answers did come out of order"
+        assert call.overtaken > 10, "answers did come out of order"
     if detection == "none":
         assert [e.finalize_id for e in call.of(ev.FinalizeDone)] == [f"f{i + 1}" for i in range(len(talk.said))]
-
-
-def check_losses(call: Halves, spared: list[Utterance]) -> None:
-    """What is missing was told, and nothing was told that is not missing."""
-    heard = {word for final in call.finals for word in final.text.split()}
-    losses = [(loss.start_ms, loss.start_ms + loss.duration_ms) for loss in call.of(ev.AudioLost)]
-    for said in spared:
-        told = any(start < said.end_ms and end > said.start_ms for start, end in losses)
-        assert told or set(said.text.split()) <= heard, f"{said} is neither heard nor told"
-    for start, end in losses:
-        within = [s for s in spared if s.start_ms - 2 * GUARD_MS <= start and end <= s.end_ms + 2 * GUARD_MS]
-        assert within, f"{start} to {end} ms was told as lost, where nothing was"
 
 
 def test_a_streaming_model_shows_words_before_the_turn_is_over() -> None:

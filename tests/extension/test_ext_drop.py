@@ -38,7 +38,7 @@ async def transcribe_all(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("code", [None, 1000, 1001, 1011, 4999])
-def test_a_drop_is_one_error_and_the_rest_is_transcribed_on_the_next_connection(code: int | None) -> None:
+def test_a_drop_is_one_error_and_loses_nothing(code: int | None) -> None:
     async def die(peer: Peer) -> None:
         await peer.configure()
         await peer.heard_audio(len(SPEECH) * 3 // 2)
@@ -50,7 +50,7 @@ def test_a_drop_is_one_error_and_the_rest_is_transcribed_on_the_next_connection(
     async def scenario(call: Call) -> None:
         await call.connected()
         await call.send(SPEECH)
-        await call.until("the loss", lambda: losses(call))
+        await call.until("the drop", lambda: connection_errors(call))
         await call.send(REST)
         await call.finalize("f1")
         await call.answer("f1")
@@ -60,15 +60,37 @@ def test_a_drop_is_one_error_and_the_rest_is_transcribed_on_the_next_connection(
         assert len(server.peers) == 2
         second = [message["type"] for message in server.peers[1].received]
         assert second[0] == "session.update" and second[-1] == COMMIT and set(second[1:-1]) == {APPEND}
-        assert labels(server.peers[1]) == [3]
+        assert labels(server.peers[1]) == [1, 2, 3], "what was sent and not answered goes out again"
     assert call.texts == ["turn 1"]
     (drop,) = connection_errors(call)
     assert drop["code"] == 1000
     assert drop["vendor_info"]["code"] == ("1006" if code is None else str(code))
     assert code is None or drop["vendor_info"]["message"] == "going away"
-    # All that was sent and never answered is reported, in milliseconds of the caller's audio: 5 ms of guard around it.
-    assert losses(call) == [(pytest.approx(5, abs=10), pytest.approx(590, abs=20))]
+    assert losses(call) == []
     assert call.metric("vendor_metrics")[-1]["reconnects"] == 1
+    assert call.metric("vendor_metrics")[-1]["lost_ms"] == 0
+
+
+def test_with_replay_off_what_was_sent_is_lost_and_told() -> None:
+    async def die(peer: Peer) -> None:
+        await peer.configure()
+        await peer.heard_audio(len(SPEECH) * 3 // 2)
+        peer.abort()
+
+    async def scenario(call: Call) -> None:
+        await call.connected()
+        await call.send(SPEECH)
+        await call.until("the loss", lambda: losses(call))
+        await call.send(REST)
+        await call.finalize("f1")
+        await call.answer("f1")
+
+    with FakeServer(die, transcribe_all) as server:
+        call = run_call(node(server.url, finalize_timeout_ms=15_000, replay_window_ms=0), scenario)
+        assert labels(server.peers[1]) == [3]
+    assert call.texts == ["turn 1"]
+    # In milliseconds of the caller's audio: 5 ms of guard around it.
+    assert losses(call) == [(pytest.approx(5, abs=10), pytest.approx(590, abs=20))]
     assert call.metric("vendor_metrics")[-1]["lost_ms"] == losses(call)[0][1]
 
 
@@ -122,7 +144,7 @@ def test_a_server_that_accepts_and_closes_is_left_alone_for_longer_and_longer() 
     assert len(call.errors) == 1
 
 
-def test_what_was_shown_of_a_dropped_turn_is_taken_back_under_its_id() -> None:
+def test_a_dropped_turn_goes_on_under_its_id() -> None:
     async def die_speaking(peer: Peer) -> None:
         await peer.configure()
         await peer.heard_audio(len(SPEECH) * 3 // 2)
@@ -138,17 +160,17 @@ def test_what_was_shown_of_a_dropped_turn_is_taken_back_under_its_id() -> None:
         await call.send(SPEECH)
         await call.until("two partials", lambda: len(call.partials) == 2)
         shown.append(True)
-        await call.until("the retraction", lambda: call.finals)
+        await call.error("1006")
         await call.send(REST)
         await call.finalize("f1")
         await call.answer("f1")
 
     with FakeServer(die_speaking, transcribe_all) as server:
         call = run_call(node(server.url, model=STREAMING), scenario)
-    retraction, final = call.finals
-    assert retraction["text"] == "" and retraction["metadata"]["asr_info"]["retracted"] is True
-    assert {partial["id"] for partial in call.partials} == {retraction["id"]}
-    assert final["text"] == "turn 1" and final["id"] != retraction["id"]
+    (final,) = call.finals
+    assert final["text"] == "turn 1"
+    assert {partial["id"] for partial in call.partials} == {final["id"]}
+    assert final["metadata"]["asr_info"]["replayed"] is True
 
 
 def test_a_final_that_came_before_the_drop_is_not_repeated() -> None:
