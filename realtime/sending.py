@@ -187,7 +187,8 @@ class Sender:
         stream, ledger = self._stream, self._stream.ledger
         padding = stream.options.turn_detection.prefix_padding_ms
         if conn.map.last_position != first:
-            begin = max(start, first - stream.samples(padding), ledger.kept_from, ledger.final_until)
+            floor = max(ledger.kept_from, ledger.final_until, stream.book.told_until(first))
+            begin = max(start, first - stream.samples(padding), floor)
             for _, end_of_run, fate in ledger.fates(begin, first):
                 begin = begin if fate.state is State.GATED else end_of_run
             first = begin

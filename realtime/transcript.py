@@ -80,6 +80,11 @@ class TranscriptBook:
         newest = self.turns[-1] if self.turns else None
         return max(self.settled_end, (newest.end or newest.start) if newest else 0)
 
+    def told_until(self, position: int) -> int:
+        """End of the last text, emitted or in hand, before *position*: no audio of it is sent again."""
+        in_hand = [t.end for t in self.turns if t.phase is Phase.READY and t.end is not None and t.end <= position]
+        return max([self.settled_end if self.settled_end <= position else 0, *in_hand])
+
     def waiting(self) -> Iterator[Turn]:
         """Server-owned turns whose audio goes out again."""
         return (turn for turn in list(self.turns) if turn.phase is Phase.WAITING and not turn.client_owned)

@@ -309,7 +309,7 @@ NAMES = [step for step, weight in STEPS for _ in range(weight)]
     ("detection", "model"),
     [("server_vad", COMMITTING), ("none", COMMITTING), ("local_vad", COMMITTING), ("local_vad", STREAMING)],
 )
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     steps=st.lists(st.integers(0, len(NAMES) - 1), min_size=30, max_size=120),
     seed=st.integers(0, 2**32),
