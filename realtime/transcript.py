@@ -241,6 +241,9 @@ class TranscriptBook:
         return self._ledger.has_speech(turn.span_start, end)
 
     def _emit_final(self, turn: Turn) -> None:
+        unsent = self._ledger.next_run(State.PENDING, turn.start, turn.end or turn.start)
+        if unsent is not None:  # a server that answers for more than it was sent is believed for what it was sent
+            turn.end = turn.span_end = unsent[0]
         end = self._claim(turn)
         speech = self._is_speech(turn)
         fate = Fate(State.FINAL, turn=turn.serial) if speech else Fate(State.GATED, cause="silence")
