@@ -103,7 +103,7 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         self._metadata_json = ""
         self._metadata_at: deque[tuple[int, str]] = deque(maxlen=METADATA_KEPT)
         self._frame_seen = False
-        self._held_metrics: list[Any] = []
+        self._held_metrics: dict[tuple[str, ...], Any] = {}
         self._frame_format: tuple[int, int, int] | None = None
         self._audio_seen = False
         self._started = False
@@ -534,11 +534,11 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         if self._frame_seen or "connect_delay" in metrics.metrics:
             await super()._send_asr_metrics(metrics)
         else:
-            self._held_metrics.append(metrics)
+            self._held_metrics[tuple(metrics.metrics)] = metrics  # of each kind the newest: a caller may never come
 
     def _release_metrics(self) -> None:
-        held, self._held_metrics = self._held_metrics, []
-        for metrics in held:
+        held, self._held_metrics = self._held_metrics, {}
+        for metrics in held.values():
             self._put(functools.partial(super()._send_asr_metrics, metrics), self.metadata)
 
 

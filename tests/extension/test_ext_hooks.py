@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from asr_tester import node
+from asr_tester import node, poll
 from ten_packages.extension.openai_asr_python.extension import OpenAIASRExtension
 from ten_runtime import Cmd, Data
 from wire_servers import dead_port
@@ -72,15 +72,32 @@ class BrokenFrame:
 
 
 @pytest.fixture
-async def extension() -> AsyncIterator[OpenAIASRExtension]:
+def env() -> Iterator[Any]:
     with dead_port() as url:
-        made = OpenAIASRExtension("stt")
-        env: Any = Env(json.dumps(node(url)), set())
-        await made.on_init(env)
-        await made.on_start(env)
-        yield made
-        await made.on_stop(env)
-        await made.on_deinit(env)
+        yield Env(json.dumps(node(url)), set())
+
+
+@pytest.fixture
+async def extension(env: Any) -> AsyncIterator[OpenAIASRExtension]:
+    made = OpenAIASRExtension("stt")
+    await made.on_init(env)
+    await made.on_start(env)
+    yield made
+    await made.on_stop(env)
+    await made.on_deinit(env)
+
+
+async def test_numbers_of_a_call_that_never_comes_do_not_pile_up(extension: OpenAIASRExtension, env: Any) -> None:
+    def counts() -> list[tuple[Any, Any]]:
+        numbers = [(p["metrics"].get("vendor_metrics", {}), p["metadata"]) for name, p in env.sent if name == "metrics"]
+        return [one for one in numbers if "count" in one[0]]
+
+    for count in range(500):
+        await extension.send_vendor_metrics({"count": count})
+    assert not counts(), "nobody knows yet whose they are"
+    await extension.on_audio_frame(env, BrokenFrame("nothing"))  # type: ignore[arg-type]
+    await poll("the newest numbers", counts)
+    assert counts() == [({"count": 499}, {"session_id": "x"})]
 
 
 FRAME_METHODS = [
