@@ -57,47 +57,49 @@ class Speaking:
     """Sees what passes on the connections of one server, and knows whether speech on them is not final yet."""
 
     def __init__(self) -> None:
-        self._open: dict[int, bool] = {}
-        self._pending: set[str] = set()
+        self._taps: list[_Tap] = []
 
     def new_connection(self) -> list[_Tap]:
         """The layer of one more connection."""
-        number = len(self._open) + 1
-        self._open[number] = False
-        return [_Tap(self, number)]
+        # A new list: another thread may be looking at the old one.
+        self._taps = [*self._taps, tap := _Tap()]
+        return [tap]
 
     @property
     def state(self) -> str:
         """Where speech stands at the moment: `after-commit`, `speaking` or `quiet`."""
-        return "after-commit" if self._pending else "speaking" if any(self._open.values()) else "quiet"
+        taps = self._taps
+        return "after-commit" if any(t.pending for t in taps) else "speaking" if any(t.open for t in taps) else "quiet"
 
     def forget(self) -> None:
-        """The connections are cut."""
-        self._open = dict.fromkeys(self._open, False)
-        self._pending.clear()
+        """The connections so far are cut; what they still seem to do does not count."""
+        self._taps = []
 
 
 class _Tap:
     """A layer that changes nothing."""
 
-    def __init__(self, speaking: Speaking, number: int) -> None:
-        self._speaking, self._number = speaking, number
+    def __init__(self) -> None:
+        self.open = False
+        "Speech came in after the last commit."
+        self.pending: set[str] = set()
+        "Items that are committed and not final."
 
     def incoming(self, frame: bytes | str, now: float) -> Iterable[bytes | str]:
         message = json.loads(frame)
         if message.get("type") == "input_audio_buffer.append":
             samples = np.frombuffer(base64.b64decode(message["audio"]), dtype="<i2")
             if len(samples) and int(np.abs(samples.astype(np.int32)).max()) > _PCM_PEAK:
-                self._speaking._open[self._number] = True
+                self.open = True
         return (frame,)
 
     def outgoing(self, event: Json, now: float) -> Iterable[Json]:
         kind = event["type"]
         if kind == "input_audio_buffer.committed":
-            self._speaking._open[self._number] = False
-            self._speaking._pending.add(event["item_id"])
+            self.open = False
+            self.pending.add(event["item_id"])
         elif kind.endswith((".completed", ".failed")):
-            self._speaking._pending.discard(event["item_id"])
+            self.pending.discard(event["item_id"])
         return (event,)
 
     def get_timer(self) -> float | None:
