@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from client_peers import WIRE_RATE, at_wire_rate, make_client, scripted, tidy
+from halves import ToneDetector
 from scripted import (
     Gate,
     block,
@@ -14,10 +15,12 @@ from scripted import (
     completed,
     configured,
     expect,
+    expect_close,
     hear,
     say,
 )
 from sessions import silence, tone
+from ten_packages.extension.openai_asr_python import openai_asr_client
 from ten_packages.extension.openai_asr_python.audio.g711 import encode_ulaw
 from ten_packages.extension.openai_asr_python.realtime import events as ev
 
@@ -129,3 +132,26 @@ async def test_frames_of_odd_sizes_are_the_same_stream() -> None:
             await asyncio.sleep(0.001)
         await client.stop()
     assert wire.audio == pcm
+
+
+async def test_a_finalize_takes_the_word_the_local_detector_was_not_sure_of_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(openai_asr_client, "SileroDetector", ToneDetector)
+    script = configured(
+        hear(), expect(COMMIT), say(committed("i1"), completed("i1", "no")), hear(), expect(COMMIT), expect_close()
+    )
+    async with scripted(script) as network:
+        client, heard = make_client(network, at_wire_rate("local_vad", stop_drain_ms=20))
+        client.start()
+        await heard.first(ev.Connected)
+        client.push_audio(silence(480, WIRE_RATE) + sound(80))
+        await asyncio.sleep(0.01)
+        assert network.connections[0].audio == b"", "too short to be believed, so nothing was sent"
+        assert (await client.finalize()).outcome == "final"
+        (final,) = heard.finals
+        assert abs(final.start_ms - 480) <= 20 and abs(final.start_ms + final.duration_ms - 560) <= 20
+        client.push_audio(sound(400))  # speech that goes on is a new turn
+        await heard.first(ev.SpeechStarted, 2)
+        await client.stop()
+    assert heard.of(ev.SpeechStarted)[1].start_ms >= 560
