@@ -31,6 +31,7 @@ PHASES = ("speaking", "before-commit", "after-commit", "inside-message", "random
 "Moments of a kill: those of `Faults.kill_when`, and any time."
 _PCM_PEAK = 328
 _TICK_S = 0.01
+_HEARTBEAT_S = 0.1
 _READ_TO_BYTES = 6400
 
 
@@ -84,6 +85,7 @@ class _Tap:
         "Speech came in after the last commit."
         self.pending: set[str] = set()
         "Items that are committed and not final."
+        self._look_again = time.monotonic() + _HEARTBEAT_S
 
     def incoming(self, frame: bytes | str, now: float) -> Iterable[bytes | str]:
         message = json.loads(frame)
@@ -103,9 +105,11 @@ class _Tap:
         return (event,)
 
     def get_timer(self) -> float | None:
-        return None
+        # What a fault holds back after a recogniser's word must go out even if nothing comes in that moves the timers.
+        return self._look_again
 
     def handle_timer(self, now: float) -> Iterable[Json]:
+        self._look_again = now + _HEARTBEAT_S
         return ()
 
 
