@@ -283,6 +283,7 @@ def run_call(properties: Json, scenario: Scenario, *, timeout_s: float = 30.0, o
     _check_results(call.results)
     _check_errors(call.errors)
     _check_answers(call)
+    _check_status(call.payloads("connection_status_changed"))
     return call
 
 
@@ -367,6 +368,21 @@ def _check_errors(errors: list[Json]) -> None:
         assert {"vendor", "code", "message"} <= info.keys(), error
         assert all(type(info[key]) is str for key in ("vendor", "code", "message")), error
         assert info["vendor"] == "openai", error
+
+
+_NEXT_STATES = {
+    "disconnected": {"connecting"},
+    "connecting": {"connected", "disconnected"},
+    "connected": {"disconnected", "connecting"},
+}
+
+
+def _check_status(changes: list[Json]) -> None:
+    """Only bases from 0.7.48 on send these; what they send must be legal."""
+    state = "disconnected"
+    for change in changes:
+        assert change["last"] == state and change["current"] in _NEXT_STATES[state], changes
+        state = change["current"]
 
 
 def _check_answers(call: Call) -> None:
