@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from . import messages as wire
 from .connection import Connection
@@ -15,6 +15,9 @@ from .turn import Phase, Turn, confidence_of, language_of
 
 REPLAY_TOLERANCE_MS = 1000
 "A detector hears the same onset again within this."
+TextMessage: TypeAlias = (
+    "wire.TranscriptionDelta | wire.TranscriptionCompleted | wire.TranscriptionSegment | wire.TranscriptionFailed"
+)
 COMMIT_EMPTY = "input_audio_buffer_commit_empty"
 VENDOR_FAILED = "vendor_failed"
 "Cause of a loss that a `ServerError` with its times has told already."
@@ -87,6 +90,7 @@ class Receiver:
         if self._book.was_settled(conn.id, message.item_id):
             self._stream.stats.duplicate_events += 1
             return
+        conn.announces_items = True
         turn = self._book.find(conn.id, message.item_id)
         if turn is None:
             turn = self._awaiting_commit(conn) or self._unannounced(conn, now)
@@ -103,6 +107,10 @@ class Receiver:
         start_ms = self._book.ms(turn.start)
         duration = max(1, self._book.ms(turn.end) - start_ms)
         self._stream.emit(Committed(turn.result_id, turn.item_id, turn.previous_item_id, start_ms, duration))
+        early = [m for m in conn.early if getattr(m, "item_id", "") == turn.item_id]
+        for text in early:
+            conn.early.remove(text)
+            self._handlers[type(text)](conn, text, now)
 
     def _commit(self, turn: Turn, conn: Connection) -> None:
         turn.phase = Phase.COMMITTED
@@ -131,34 +139,44 @@ class Receiver:
 
     # Text ---------------------------------------------------------------------------------------------------
 
-    def _turn_of(self, conn: Connection, item_id: str, now: float) -> Turn | None:
-        """The turn that text for *item_id* belongs to; None if the item is settled."""
+    def _turn_of(self, conn: Connection, message: TextMessage, now: float) -> Turn | None:
+        """The turn that *message* belongs to; None if its item is settled, or nobody's (yet)."""
+        item_id = message.item_id
         if self._book.was_settled(conn.id, item_id):
             self._stream.stats.duplicate_events += 1
             return None
         turn = self._book.find(conn.id, item_id)
         if turn is not None:
             return turn
-        # Streaming models send text before the item is announced: it is the oldest turn that has none (S5).
-        turn = next(
-            (
-                t
-                for t in self._book.on_connection(conn.id)
-                if t.client_owned and not t.item_id and t.phase in (Phase.OPEN, Phase.CLOSED)
-            ),
-            None,
-        ) or self._unannounced(conn, now)
+        turn = self._turn_without_item(conn, now)
+        if turn is None:
+            self._stream.stats.unknown_items += 1
+            conn.early.append(message)
+            return None
         turn.item_id = item_id
         return turn
 
+    def _turn_without_item(self, conn: Connection, now: float) -> Turn | None:
+        """The turn that text for an item nobody announced must belong to, if there is one."""
+        streaming = self._stream.rules.streams_before_commit
+        if conn.announces_items and not streaming:
+            return None  # this server announces its items: text for another is none of ours
+        if not self._stream.client_owned:
+            return self._unannounced(conn, now)
+        for turn in self._book.on_connection(conn.id):
+            # Streaming models send text before the item is announced: it is the oldest turn that has none (S5).
+            if turn.client_owned and not turn.item_id and turn.phase in (Phase.OPEN, Phase.CLOSED):
+                return turn if streaming or turn.commit_sent_at is not None else None
+        return None
+
     def _handle_delta(self, conn: Connection, message: wire.TranscriptionDelta, now: float) -> None:
-        turn = self._turn_of(conn, message.item_id, now) if message.delta else None
+        turn = self._turn_of(conn, message, now) if message.delta else None
         if turn is not None and message.delta:
             self._note_speech(turn)
             self._book.add_delta(turn, message.delta)
 
     def _handle_completed(self, conn: Connection, message: wire.TranscriptionCompleted, now: float) -> None:
-        turn = self._turn_of(conn, message.item_id, now)
+        turn = self._turn_of(conn, message, now)
         if turn is None:
             return
         if turn.end is None:
@@ -184,7 +202,7 @@ class Receiver:
             self._stream.stats.billed_tokens += tokens
 
     def _handle_segment(self, conn: Connection, message: wire.TranscriptionSegment, now: float) -> None:
-        turn = self._turn_of(conn, message.item_id, now)
+        turn = self._turn_of(conn, message, now)
         if turn is None:
             return
         start = self._book.ms(turn.span_start) + round(message.start * 1000)
@@ -202,7 +220,7 @@ class Receiver:
     # Trouble ------------------------------------------------------------------------------------------------
 
     def _handle_failed(self, conn: Connection, message: wire.TranscriptionFailed, now: float) -> None:
-        turn = self._turn_of(conn, message.item_id, now)
+        turn = self._turn_of(conn, message, now)
         if turn is None:
             return
         self._lose_turn(turn, message.error, now)

@@ -41,6 +41,7 @@ class SessionStats:
     unknown_events: int = 0
     malformed_events: int = 0
     duplicate_events: int = 0
+    unknown_items: int = 0
     dials: int = 0
     reconnects: int = 0
     commits: int = 0

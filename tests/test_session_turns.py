@@ -554,6 +554,23 @@ def test_an_error_event_is_one_report_and_the_stream_goes_on() -> None:
     assert d.session.connected and len(d.dialled) == 1
 
 
+@pytest.mark.parametrize("detection", ["server_vad", "none"])
+def test_text_for_an_item_that_is_not_ours_displaces_nothing(detection: str) -> None:
+    d = Driver(options(detection)).connect().push(tone(1_000))
+    if detection == "none":
+        d.delta("ghost", "boo").completed("ghost", "boo").finalize().committed("a").completed("a", "first")
+    else:
+        d.say(started("a", 0), stopped("a", 900)).committed("a").completed("a", "first")
+    d.push(tone(1_000))
+    d.delta("ghost2", "boo").completed("ghost2", "boo")
+    if detection == "none":
+        d.finalize("f2").delta("ghost3", "boo").committed("b", "a").completed("b", "second")
+    else:
+        d.say(started("b", 1_000), stopped("b", 1_900)).committed("b", "a").completed("b", "second")
+    assert d.texts == ["first", "second"] and d.partials == []
+    assert d.session.stats.unknown_items >= 2
+
+
 def test_null_fields_hurt_nobody() -> None:
     d = server().push(tone(1_000))
     d.say(
