@@ -13,12 +13,49 @@ USEFUL_AFTER_S = 2.0
 "A configured connection that lived this long was useful, whatever ended it."
 
 
+REFUSED_BASE_S = 2.0
+REFUSALS = 6
+"A key, model or quota refused this often in a row is refused for good,"
+REFUSED_FOR_S = 30.0
+"but not before this long after the first: keys take a moment to become valid."
+REFUSED_STATUS = frozenset({400, 401, 403, 404, 405})
+REFUSED_CLOSE = frozenset({1008, 3000, 4000})
+REFUSED_CODES = frozenset(
+    {"invalid_api_key", "invalid_model", "missing_model", "beta_api_shape_disabled", "insufficient_quota"}
+)
+
+
+def is_refusal(code: str, error_code: str) -> bool:
+    """Whether trying again cannot help by itself. *code*: HTTP status or close code; *error_code*: the last error's."""
+    number = int(code) if code.isdigit() else 0
+    return error_code in REFUSED_CODES or number in REFUSED_STATUS or number in REFUSED_CLOSE
+
+
 @dataclass
 class Backoff:
     """Full jitter over useless attempts only: a dropped call comes back at once, a dead server is left alone."""
 
     useless: int = 0
     "Attempts in a row that brought nothing: refused, never configured, or closed at once."
+    refusals: int = 0
+    "Refusals in a row."
+    first_refusal: float = 0.0
+
+    def refused(self, now: float, random: float) -> float | None:
+        """Seconds to wait after a refusal; None when it is final."""
+        if self.refusals == 0:
+            self.first_refusal = now
+        self.refusals += 1
+        if self.refusals >= REFUSALS and now - self.first_refusal >= REFUSED_FOR_S:
+            return None
+        delay = REFUSED_BASE_S * 2.0 ** min(self.refusals - 1, 4) * (0.5 + random / 2)
+        if self.refusals >= REFUSALS - 1:  # the last attempt must not come before it may be final
+            delay = max(delay, self.first_refusal + REFUSED_FOR_S - now)
+        return delay
+
+    def accepted(self) -> None:
+        """A session was configured: nothing is refused any more."""
+        self.refusals = 0
 
     def next_delay(self, *, useful: bool, random: float, retry_after: float = 0.0) -> float:
         """Seconds to wait before the next dial. *random* in [0, 1); *retry_after*: floor the server asked for."""

@@ -19,6 +19,8 @@ class SessionState(Enum):
     "A connection is configured: audio flows."
     BACKOFF = "backoff"
     "Waiting for the next dial."
+    FAILED = "failed"
+    "Refused for good: inert until it is started again."
     DRAINING = "draining"
     "Stopping: open turns get a moment to finish."
     STOPPED = "stopped"
@@ -27,9 +29,10 @@ class SessionState(Enum):
 S = SessionState
 TRANSITIONS: dict[SessionState, frozenset[SessionState]] = {
     S.IDLE: frozenset({S.CONNECTING, S.STOPPED}),
-    S.CONNECTING: frozenset({S.READY, S.BACKOFF, S.STOPPED}),
-    S.READY: frozenset({S.BACKOFF, S.DRAINING, S.STOPPED}),
+    S.CONNECTING: frozenset({S.READY, S.BACKOFF, S.FAILED, S.STOPPED}),
+    S.READY: frozenset({S.BACKOFF, S.FAILED, S.DRAINING, S.STOPPED}),
     S.BACKOFF: frozenset({S.CONNECTING, S.STOPPED}),
+    S.FAILED: frozenset({S.CONNECTING, S.STOPPED}),
     S.DRAINING: frozenset({S.STOPPED}),
     S.STOPPED: frozenset(),
 }

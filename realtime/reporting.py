@@ -55,3 +55,17 @@ class Reports:
                 vendor_message=reason,
             )
         )
+
+    def refused_for_good(self, conn: Connection, code: str, reason: str) -> None:
+        """The one fatal error of a key, model or quota that stays refused."""
+        what = conn.refusal or reason or code
+        self._stream.emit(
+            ClientError(
+                "refused",
+                f"the service refuses the session ({what}) and was asked often enough; the extension is inactive until "
+                "trigger_connect. Check params.api_key, the model, the account's quota and params.base_url",
+                fatal=True,
+                vendor_code=conn.refusal or code,
+                vendor_message=reason,
+            )
+        )

@@ -15,7 +15,7 @@ from typing import Any
 
 from . import messages as wire
 from .actions import Action, Close, Connect, Ping, Send
-from .backoff import USEFUL_AFTER_S, Backoff, retry_after_seconds
+from .backoff import USEFUL_AFTER_S, Backoff, is_refusal, retry_after_seconds
 from .client_turns import ClientTurns
 from .connection import Connection, Encoder, Stage
 from .errors import show_value
@@ -112,8 +112,9 @@ class Session:
         stream.accept(pcm)
         self._turns.audio_accepted()
         stream.gate_old_silence()
-        if self.state is S.IDLE:
-            stream.enforce_window(window_s=NOT_STARTED_WINDOW_S, idle_cause="not_started")
+        if self.state in (S.IDLE, S.FAILED):
+            cause = "not_started" if self.state is S.IDLE else "fatal"
+            stream.enforce_window(window_s=NOT_STARTED_WINDOW_S, idle_cause=cause)
         else:
             window = self.options.replay_window_ms / 1000 or MIN_WINDOW_S
             stream.enforce_window(window_s=window, answering=self.connected)
@@ -136,8 +137,8 @@ class Session:
 
     def finalize(self, finalize_id: str, now: float) -> None:
         """Ask for everything said so far. Exactly one `FinalizeDone` answers, by `finalize_timeout_ms`."""
-        if self.state in (S.IDLE, S.STOPPED):
-            self._finalizer.answer_now(finalize_id, "inactive" if self.state is S.IDLE else "stopped")
+        if self.state in (S.IDLE, S.FAILED, S.STOPPED):
+            self._finalizer.answer_now(finalize_id, "stopped" if self.state is S.STOPPED else "inactive")
             return
         self._turns.close_at_fence(now, self.options.finalize_timeout_ms / 1000)
         self._finalizer.add(finalize_id, now, self.options.finalize_timeout_ms / 1000)
@@ -181,7 +182,7 @@ class Session:
 
     def start(self, now: float) -> None:
         """Dial; during back-off: now. While an attempt is under way this does nothing."""
-        if self.state in (S.IDLE, S.BACKOFF):
+        if self.state in (S.IDLE, S.FAILED, S.BACKOFF):
             self._dial(now)
             self._flush(now)
 
@@ -257,15 +258,31 @@ class Session:
         if self.state is S.DRAINING:
             self._stopped(now)
             return
-        delay = self._backoff.next_delay(useful=useful, random=self._random(), retry_after=retry_after)
         if useful:
             self._reports.forget()
+        if is_refusal(code, conn.refusal) and not useful:
+            wait = self._backoff.refused(now, self._random())
+            if wait is None:
+                self._fail(conn, code, reason, now)
+                return
+            delay = max(wait, retry_after)
+        else:
+            delay = self._backoff.next_delay(useful=useful, random=self._random(), retry_after=retry_after)
         self._reports.drop(conn, code, reason, delay)
         self._enter(S.BACKOFF)
         self._dial_at = now + delay
         self._stream.emit(Disconnected(conn.id, code, reason, round(delay * 1000)))
         if was_ready:
             self._stream.stats.reconnects += 1
+        self._flush(now)
+
+    def _fail(self, conn: Connection, code: str, reason: str, now: float) -> None:
+        """Refused for good: say so once, answer what waits, and stay inert until somebody starts it again."""
+        self._backoff.accepted()
+        self._enter(S.FAILED)
+        self._reports.refused_for_good(conn, code, reason)
+        self._stream.emit(Disconnected(conn.id, code, reason, None))
+        self._finalizer.answer_all("inactive", now)
         self._flush(now)
 
     # Messages -----------------------------------------------------------------------------------------------
@@ -337,6 +354,7 @@ class Session:
             return
         conn.stage = Stage.READY
         conn.ready_at = now
+        self._backoff.accepted()
         conn.ping_at = now + self.options.ping_interval_ms / 1000
         self._enter(S.READY)
         self._stream.emit(Connected(conn.id, round((now - conn.dialled_at) * 1000)))

@@ -15,7 +15,7 @@ from .events import AudioLost, Event, Transcript
 from .ledger import Fate, Ledger, State
 from .turn import Phase, Turn
 
-GROWING = frozenset({"window_exceeded", "not_answered"})
+GROWING = frozenset({"window_exceeded", "not_answered", "fatal"})
 "Causes of loss that go on from frame to frame: reported in stretches of seconds."
 SETTLED_REMEMBERED = 512
 _UNSENT_OR_OPEN = frozenset({State.PENDING, State.SENT, State.COMMITTED})
