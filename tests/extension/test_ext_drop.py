@@ -11,6 +11,8 @@ from ten_packages.extension.openai_asr_python.devkit.server.tones import decode
 from tone_script import ToneScript
 from wire_servers import APPEND, COMMIT, FakeServer, Peer, dead_port
 
+pytestmark = pytest.mark.socket
+
 SPEECH = ToneScript().say(1, 2, ms=300).pcm
 REST = ToneScript().pause(100).say(3, ms=300).pause(100).pcm
 

@@ -10,6 +10,8 @@ from asr_tester import Call, Json, node, poll, run_call
 from tone_script import ToneScript
 from wire_servers import COMMIT, TRANSCRIPTION, FakeServer, Peer
 
+pytestmark = pytest.mark.socket
+
 SPEECH = ToneScript().pause(100).say(5, ms=300).pause(100).pcm
 
 

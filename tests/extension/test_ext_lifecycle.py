@@ -16,6 +16,8 @@ from ten_runtime import AudioFrame, AudioFrameDataFmt
 from tone_script import ToneScript
 from wire_servers import COMMIT, FakeServer, Peer, black_hole, configured_and_mute, dead_port, mute
 
+pytestmark = pytest.mark.socket
+
 SPEECH = ToneScript().pause(100).say(5, ms=300).pause(100).pcm
 DRAIN_S = 0.5
 STOP_S = DRAIN_S + 1.0
@@ -191,7 +193,7 @@ def test_it_stops_while_somebody_speaks_to_a_mute_server(turns: str) -> None:
 
     with FakeServer(configured_and_mute) as server:
         call = run_call(node(server.url, turns=turns), scenario)
-        assert server.peers[0].close_code == 1000
+    assert server.peers[0].close_code == 1000
     assert_stops_at_once(call)
     assert not call.results
 

@@ -57,7 +57,7 @@ class Peer:
                 async with self._news:
                     self.received.append(json.loads(frame))
                     self._news.notify_all()
-        self.close_code = self.socket.close_code
+        self.close_code = self.socket.protocol.close_code
         async with self._news:
             self._news.notify_all()
 
