@@ -155,6 +155,8 @@ class TranscriptionDelta(Message, frozen=True, kw_only=True, tag="conversation.i
     item_id: str = ""
     content_index: int | None = 0
     delta: str | None = ""
+    obfuscation: OptionalText = UNSET
+    "Padding the live service adds against traffic analysis; no text."
     logprobs: list[Json] | UnsetType | None = UNSET
 
 

@@ -540,7 +540,7 @@ def test_unknown_events_and_fields_pass_counted_and_told_once() -> None:
     for _ in range(3):
         d.say(
             {"type": "tomorrow.event", "x": 1},
-            {"type": TRANSCRIPTION + "delta", "item_id": "i", "delta": "", "obfuscation": "zz"},
+            {"type": TRANSCRIPTION + "delta", "item_id": "i", "delta": "", "obfuscation": "zz", "padding": 1},
         )
     assert d.session.stats.unknown_events == 3
     assert len(d.of(ev.Warned)) == 2

@@ -167,6 +167,7 @@ class Connection:
                     if text is not None:
                         async with self._turn:
                             self._session.partial(utterance.item_id, text, self._clock())
+                        self._set_timer()  # a fault may hold the event back until then
                         await self._flush()
                 elif heard_at is not None:
                     await asyncio.sleep(max(0.0, heard_at - self._clock()))
@@ -192,6 +193,7 @@ class Connection:
             self._caught_up(utterance.waiting)
             if not finished:
                 await session.abandon()
+        self._set_timer()
         await self._flush()
 
     def _caught_up(self, count: int) -> None:
