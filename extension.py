@@ -2,6 +2,9 @@
 
 An exception that leaves an `on_*` coroutine ends the host's process, so none may: every hook is guarded. A
 configuration that cannot work gives one FATAL error and an extension that stays alive and inert.
+
+Longer than other files because it is one class with one method for each hook and each event; what can stand alone is in
+`emitter.py`, `telemetry.py` and `key_command.py`.
 """
 
 from __future__ import annotations
@@ -10,17 +13,18 @@ import asyncio
 import contextlib
 import functools
 import json
-import logging
+import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from ten_ai_base.asr import AsyncASRBaseExtension
 from ten_ai_base.message import ModuleError, ModuleErrorVendorInfo
 from ten_ai_base.struct import ASRResult, ASRWord
-from ten_runtime import AsyncTenEnv, AudioFrame, Cmd, Data
+from ten_runtime import AsyncTenEnv, AudioFrame, AudioFrameDataFmt, Cmd, Data
 from typing_extensions import override
 
 from .audio import vad
@@ -44,7 +48,6 @@ METRICS_EVERY_MS = 1000
 METADATA_KEPT = 8192
 "Changes of metadata remembered: a minute of frames of 10 ms that each carry their own, and more."
 
-log = logging.getLogger(__name__)
 _announcing: ContextVar[bool] = ContextVar("announcing", default=False)
 
 P = ParamSpec("P")
@@ -242,8 +245,10 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
     def hook_failed(self, hook: str, exc: BaseException) -> None:
         """A fault of ours: say so, and go on."""
         with contextlib.suppress(Exception):  # what failed may be the host's log
-            self._telemetry.key_point("error", f"{hook} failed: {type(exc).__name__}; the extension goes on")
-        log.debug("%s failed", hook, exc_info=exc if self._telemetry.level == "debug" else None)
+            # Where it happened, and never its text: an exception may quote a key or what was said.
+            place = traceback.extract_tb(exc.__traceback__)[-1:]
+            where = f" at {Path(place[0].filename).name}:{place[0].lineno}" if place else ""
+            self._telemetry.key_point("error", f"{hook} failed: {type(exc).__name__}{where}; the extension goes on")
 
     # Connection ---------------------------------------------------------------------------------------------
 
@@ -340,9 +345,16 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
                 f"has {expected}. Send 16-bit samples, or set params.input_encoding",
             )
             return False
+        if channels > 1 and frame.get_data_fmt() == AudioFrameDataFmt.NON_INTERLEAVE:
+            self._put_error_once(
+                "data_fmt",
+                "frames with their channels one behind the other (NON_INTERLEAVE) cannot be read and are left out; "
+                "send INTERLEAVE frames",
+            )
+            return False
         self._frame_format = seen
         was = client.input_format
-        if (rate, channels) != was[1:]:
+        if (channels, rate) != was[1:]:
             try:
                 client.set_input_format(self.config.input_encoding, channels, rate)
             except ValueError as exc:

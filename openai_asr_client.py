@@ -3,6 +3,7 @@
 The only file that opens a socket. After every input the pump does what the session wants done, tells the listener what
 happened, and re-arms the one timer. Retries, deadlines and the queue of audio are the session's.
 
+Longer than other files because the dialler, the transport and the pump stay in the one file that may touch a socket.
 Usable without TEN; see the README. All methods must be called from the event loop's thread.
 """
 

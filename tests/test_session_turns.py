@@ -1,4 +1,7 @@
-"""Turns, finals in order, finalize: with the server's word and the local detector's."""
+"""Turns, finals in order, finalize: with the server's word and the local detector's.
+
+One file because every test is a few lines on the same driver.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Graphs of an app's property.json, run by a program: what ends a run and what it reports."""
+"""Graphs of an app's property.json, run by a program: what ends a run and what it reports.
+
+One file because it is one class, use by use.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The stand-in for ten_ai_base: what the base of speech-to-text extensions does, its known weaknesses included."""
+"""The stand-in for ten_ai_base: what the base of speech-to-text extensions does, its known weaknesses included.
+
+One file because it is one class, method by method.
+"""
 
 from __future__ import annotations
 
