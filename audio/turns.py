@@ -25,6 +25,8 @@ _HISTORY = SAMPLE_RATE * 2
 # The model need not be asked about windows in which no 4 ms block reaches this (-60 dBFS), once it has heard
 # as many in a row as bring it to rest.
 _SILENT_DB = 30.0
+_BREATH_DB = 46.0
+"A window this far below the loudest of its turn is no speech, whatever the model says of such noise."
 _SILENT_WINDOWS = 10
 
 
@@ -184,12 +186,13 @@ class TurnDetector:
 
     def _note(self, probability: float, level: float, begin: int) -> None:
         """Count one window that starts at *begin*."""
-        if probability >= self._threshold:
+        breath = self._heard is not None and level < self._peak - _BREATH_DB
+        if probability >= self._threshold and not breath:
             if self._heard is None:
                 self._heard = begin
             self._speech_windows += 1
             self._quiet_since = None
-        elif self._heard is not None and probability < self._low and self._quiet_since is None:
+        elif self._heard is not None and (probability < self._low or breath) and self._quiet_since is None:
             self._quiet_since = begin
         if self._heard is not None:
             self._peak = max(self._peak, level)

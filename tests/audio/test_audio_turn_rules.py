@@ -63,6 +63,15 @@ def scripted(probabilities: Sequence[float], **settings: float) -> list[TurnEven
     return turns.process(pcm(hiss(len(probabilities) * WINDOW / RATE + 3)))
 
 
+def test_a_breath_far_below_the_speech_is_no_more_of_it() -> None:
+    """The model is sure of some windows of plain room noise; they must not carry the end of a turn away with them."""
+    faint = np.random.default_rng(8).normal(0, 10, 2 * RATE)  # 55 dB below the voice
+    turns = TurnDetector(RATE, Scripted([0.95] * 32 + [0.05] * 8 + [0.9] * 3))
+    events = turns.process(pcm(hiss(0.0), voice(32 * WINDOW / RATE), faint[: RATE // 2]))
+    events += turns.close(32 * WINDOW + RATE // 2)
+    assert kinds(events) == "SE" and near(events[1].position, 32 * WINDOW / RATE)
+
+
 def positions(events: list[TurnEvent]) -> list[int]:
     return [event.position for event in events]
 
