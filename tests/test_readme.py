@@ -52,6 +52,13 @@ def test_the_node_of_the_readme_is_a_configuration_that_works() -> None:
         assert loaded.warnings == () and loaded.config.result_language(None) == "en-US"
 
 
+def test_the_archive_of_the_readme_is_the_one_that_is_built(tmp_path: Path) -> None:
+    built = subprocess.run(
+        [sys.executable, str(ROOT / "devkit" / "package.py"), str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert Path(built.stdout.strip()).name in README
+
+
 @pytest.mark.socket
 def test_the_client_without_ten_prints_the_words(tmp_path: Path) -> None:
     program = blocks("python")[0]
