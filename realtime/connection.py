@@ -82,8 +82,6 @@ class Connection:
     # pings
     ping_at: float | None = None
     pong_deadline: float | None = None
-    ping_sent_at: float = 0.0
-    round_trip: float = 0.0
     on_pong: list[Callable[[float], None]] = field(default_factory=list)
     "Wait for a ping still to be sent."
     pong_callbacks: list[Callable[[float], None]] = field(default_factory=list)

@@ -17,6 +17,8 @@ from .turn import Phase, Turn
 
 MAX_APPEND_S = 2.0
 "Audio in one message at most: far below the server's 15 MiB, short enough to keep a backlog moving."
+MAX_STRETCHES = 64
+"From here on a connection's map lets go of stretches whose audio is settled."
 MIN_COMMIT_MS = 110
 "The server refuses to commit less than 100 ms; the rest is for rounding."
 TAIL_MS = 400
@@ -207,8 +209,7 @@ class Sender:
         """With server-owned turns, audio that does not continue what was written needs silence in between."""
         if self._stream.client_owned:
             return False
-        stretches = conn.map.stretches[-1:]
-        return bool(stretches) and stretches[0].position is not None and conn.map.last_position != first
+        return conn.map.ends_in_audio and conn.map.last_position != first
 
     def _prime(self, conn: Connection, position: int) -> None:
         """Audio that does not continue what was sent: its first output must be what it was the first time."""
@@ -227,6 +228,8 @@ class Sender:
 
     def _written(self, conn: Connection, now: float, count: int, position: int | None) -> None:
         conn.map.add(count, position)
+        if len(conn.map) > MAX_STRETCHES:
+            conn.map.forget_before(self._stream.ledger.settled_until)
         conn.last_audio_at = now
         conn.uncommitted += count
         conn.audio_clock = max(conn.audio_clock, now) + count / self._stream.rate

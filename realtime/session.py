@@ -228,7 +228,6 @@ class Session:
         """The newest ping was answered."""
         c = self._live(conn)
         if c and c.pong_deadline is not None:
-            c.round_trip = now - c.ping_sent_at
             c.pong_deadline = None
             callbacks, c.pong_callbacks = c.pong_callbacks, []
             for callback in callbacks:
@@ -417,7 +416,6 @@ class Session:
         if conn.ping_at is None or now < conn.ping_at or conn.pong_deadline is not None or not conn.ready:
             return
         self._actions.append(Ping(conn.id))
-        conn.ping_sent_at = now
         conn.pong_deadline = now + self.options.ping_timeout_ms / 1000
         conn.ping_at = now + self.options.ping_interval_ms / 1000
         conn.pong_callbacks, conn.on_pong = conn.pong_callbacks + conn.on_pong, []

@@ -35,6 +35,11 @@ class WireMap:
         """What was written, oldest first, as far as it is kept."""
         return tuple(self._stretches)
 
+    @property
+    def ends_in_audio(self) -> bool:
+        """Whether the newest sample written was the caller's, not a synthetic one."""
+        return bool(self._stretches) and self._stretches[-1].position is not None
+
     def add(self, count: int, position: int | None) -> None:
         """Note that *count* samples were written: the caller's from *position* on, or synthetic ones."""
         if count <= 0:

@@ -515,6 +515,18 @@ def test_fixed_packets_for_those_who_want_them() -> None:
     assert d.types()[-1] == "commit" and d.session.stats.sent_user_ms == 1_020, "a boundary waits for no packet"
 
 
+def test_a_long_call_of_many_turns_is_not_remembered_turn_by_turn() -> None:
+    d = local(COMMITTING)
+    at, previous = 0, None
+    for i in range(300):
+        d.push(silence(900) + tone(200), frame_ms=100).turn(at + 900, at + 1_100).committed(f"i{i}", previous)
+        d.completed(f"i{i}", f"turn {i}")
+        at, previous = at + 1_100, f"i{i}"
+    assert len(d.finals) == 300 and d.finals[-1].start_ms == at - 200
+    conn = d.session._conn
+    assert conn is not None and len(conn.map) < 100
+
+
 # One bad thing stays one bad thing
 
 
