@@ -36,7 +36,7 @@ from .openai_asr_client import Endpoint, OpenAIASRClient, OpenAIASRListener
 from .realtime import events as ev
 from .realtime.errors import ConfigurationError
 from .realtime.models import resolve_turn_detection
-from .realtime.receiving import VENDOR_FAILED
+from .realtime.receiving import ITEM_FAILED
 from .telemetry import NON_FATAL, PRIVATE_RESULT_LOG, Redactor, Telemetry, asr_info, status_arguments
 
 FATAL = -1000
@@ -408,7 +408,8 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         where = f" (item {event.item_id})" if event.item_id else ""
         message = f"the server reported {event.code}{where}: {event.message}".rstrip(": ")
         if event.duration_ms is not None:
-            message += f"; {event.duration_ms} ms of audio from {event.start_ms} ms on will have no transcript"
+            outcome = "are sent once more" if event.repairing else "will have no transcript"
+            message += f"; {event.duration_ms} ms of audio from {event.start_ms} ms on {outcome}"
         metadata = self.metadata if event.start_ms is None else self._metadata_of(event.start_ms)
         self._put_error(FATAL if event.fatal else NON_FATAL, message, event.code, event.message, metadata)
 
@@ -455,7 +456,7 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
     def _on_audio_lost(self, event: ev.AudioLost) -> None:
         message = f"{event.duration_ms} ms of audio from {event.start_ms} ms on will have no transcript ({event.cause})"
         self._telemetry.key_point("error", message)
-        if event.cause != VENDOR_FAILED:  # the server's own error said it
+        if event.cause != ITEM_FAILED:  # the server's own error said it
             self._put_error(NON_FATAL, message, event.cause, message, self._metadata_of(event.start_ms))
 
     def _on_status(self, event: ev.Connecting | ev.Connected | ev.Disconnected) -> None:

@@ -57,7 +57,7 @@ class Backoff:
         """A session was configured: nothing is refused any more."""
         self.refusals = 0
 
-    def next_delay(self, *, useful: bool, random: float, retry_after: float = 0.0) -> float:
+    def next_delay(self, useful: bool, random: float, retry_after: float = 0.0) -> float:
         """Seconds to wait before the next dial. *random* in [0, 1); *retry_after*: floor the server asked for."""
         if useful:
             self.useless = 0

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from .events import SpeechStarted
 from .ledger import State
-from .sending import DEADLINE_RESERVE_S, tail_padding
 from .stream import Stream
 from .turn import Phase, Turn
+from .writing import tail_padding
 
-LENGTH_SOFT = 0.8
-"From this part of `max_turn_ms` on a turn ends at the next quiet place."
-QUIET_MS = 100
+DEADLINE_RESERVE_S = 1.0
+"A commit that serves a finalize leaves this long before its deadline, whatever the decoder's clock says (S5)."
 
 
 class ClientTurns:
@@ -59,20 +58,17 @@ class ClientTurns:
         turn, stream = self.open_turn(), self._stream
         if turn is None:
             return
-        accepted = stream.ledger.accepted
-        limit = stream.options.max_turn_ms
-        if stream.options.replay_window_ms:
-            limit = min(limit, stream.options.replay_window_ms // 2)
-        length = accepted - max(turn.span_start, stream.ledger.settled_until)
-        if length < stream.samples(limit * LENGTH_SOFT):
-            return
-        quiet = not stream.ledger.has_speech(accepted - stream.samples(QUIET_MS), accepted)
-        if quiet or length >= stream.samples(limit):
-            bounds = stream.ledger.speech_bounds(turn.span_start, accepted)
-            if bounds is None and stream.detection == "none":
-                return  # silence only: it is gated by age
-            self._note_start(turn, bounds)
-            self._close(turn, bounds[1] if bounds else accepted, accepted)
+        if stream.must_end(turn):
+            self.cut(turn)
+
+    def cut(self, turn: Turn) -> None:
+        """End *turn* here; what follows is another's."""
+        stream, accepted = self._stream, self._stream.ledger.accepted
+        bounds = stream.ledger.speech_bounds(turn.span_start, accepted)
+        if bounds is None and stream.detection == "none":
+            return  # silence only: it is gated by age
+        self._note_start(turn, bounds)
+        self._close(turn, bounds[1] if bounds else accepted, accepted)
 
     def close_at_fence(self, now: float, timeout_s: float) -> None:
         """A finalize: everything accepted so far is committed, unless it is silence."""

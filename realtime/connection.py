@@ -46,6 +46,19 @@ class Stage(Enum):
     CLOSED = "closed"
 
 
+class Role(Enum):
+    """What a connection is for."""
+
+    MAIN = "main"
+    "It carries the stream."
+    NEXT = "next"
+    "Dialled while the main one lives, to take over from it."
+    RETIRED = "retired"
+    "Another has taken over; the texts of its last items are due."
+    REPAIR = "repair"
+    "It sends the audio of one item once more."
+
+
 @dataclass(eq=False)
 class Connection:
     """One socket's worth of state. Times are the session's `now`, in seconds."""
@@ -56,7 +69,19 @@ class Connection:
     dialled_at: float
     deadline: float
     "Dial to configured must be done by then."
+    role: Role = Role.MAIN
     stage: Stage = Stage.DIALLING
+    opened_at: float = 0.0
+    server_time: float | None = None
+    "The server's clock at `opened_at`, seconds since 1970."
+    ends_at: float | None = None
+    "When the server ends the session."
+    lifetime: float = 0.0
+    "Seconds from `opened_at` to `ends_at`."
+    ending: bool = False
+    "The last moment to end what is open on it has come."
+    expired: bool = False
+    "The server has said that the session is over."
     ready_at: float | None = None
     update_id: str = ""
     update_tries: int = 0
@@ -65,6 +90,13 @@ class Connection:
     refusal: str = ""
     "The last error before the session was configured."
     settled_items: int = 0
+    last_event_at: float = 0.0
+    answers_speech: bool = False
+    "It has shown that it hears: a turn began, or text came."
+    unanswered: dict[str, float] = field(default_factory=dict)
+    "Commits by event id, oldest first, with when they were sent."
+    cut: int | None = None
+    "Server-owned turns: commit what lies before this position, whatever the detector says."
     early: deque[Message] = field(default_factory=lambda: deque(maxlen=64))
     "Text for items nobody announced yet; it counts when they are, and never otherwise."
     announces_items: bool = False
@@ -87,10 +119,19 @@ class Connection:
     pong_callbacks: list[Callable[[float], None]] = field(default_factory=list)
     "Wait for the pong of the ping under way."
 
+    def lived(self, now: float) -> float:
+        """Seconds since it was configured."""
+        return 0.0 if self.ready_at is None else now - self.ready_at
+
     @property
     def was_ready(self) -> bool:
         """It was configured once, whatever became of it."""
         return self.ready_at is not None
+
+    @property
+    def client_owned(self) -> bool:
+        """Turns on it end by our commits alone, whatever the stream's turn detection."""
+        return self.role is Role.REPAIR
 
     @property
     def ready(self) -> bool:

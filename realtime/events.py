@@ -90,6 +90,8 @@ class ServerError(Event):
     fatal: bool = False
     start_ms: int | None = None
     duration_ms: int | None = None
+    repairing: bool = False
+    "The audio of the item it failed is sent once more; if that fails, too, `AudioLost` tells."
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from .connection import Connection
 from .events import ClientError, FinalizeDone
 from .ledger import State
-from .messages import InputAudioBufferCommit, encode
 from .stream import Stream
 from .turn import Phase, Turn
 
@@ -85,7 +84,7 @@ class Finalizer:
 
     def _may_hold_speech(self, fence: int) -> bool:
         book = self._stream.book
-        if any(t.phase in _OPEN for t in book.unsettled_before(fence)):
+        if any(t.phase in _OPEN and t.commit_sent_at is None for t in book.unsettled_before(fence)):
             return True
         return self._stream.ledger.unsettled_speech(self._unheard_from, fence, _UNCLAIMED)
 
@@ -110,13 +109,11 @@ class Finalizer:
         request.waited = request.waited or now >= request.wait_until
         return request.waited and self._open_turn(request) is not None
 
-    def commit_probe(self, request: Request, conn: Connection) -> bytes:
-        """Commit what the server holds, on behalf of *request*."""
+    def commit_probe(self, request: Request) -> str:
+        """What the server holds is committed on behalf of *request*; returns the id of that commit."""
         request.padded = True
         request.commit_event_id = self._stream.new_id("commit")
-        conn.uncommitted = 0
-        self._stream.stats.commits += 1
-        return encode(InputAudioBufferCommit(event_id=request.commit_event_id))
+        return request.commit_event_id
 
     def commit_refused(self, event_id: str, *, empty: bool) -> None:
         """An error named *event_id*; if it was our commit, nothing will come of it. *empty*: nothing was there."""
@@ -126,9 +123,14 @@ class Finalizer:
 
     def _open_turn(self, request: Request) -> Turn | None:
         for turn in self._stream.book.unsettled_before(request.fence):
-            if turn.phase in (Phase.OPEN, Phase.CLOSED):
+            if turn.phase in (Phase.OPEN, Phase.CLOSED) and turn.commit_sent_at is None:
                 return turn
         return None
+
+    @property
+    def probing(self) -> bool:
+        """Whether the server is being asked what it heard before a fence."""
+        return any(r.needs_probe and r.padded for r in self._requests)
 
     def _forget_waiting(self, request: Request, now: float) -> None:
         """The server heard everything before the fence again: what it did not take this time is nothing."""

@@ -50,7 +50,7 @@ class Fate(NamedTuple):
     connection: int = 0
     "Connection the audio was sent on (sent, committed)."
     turn: int = 0
-    "Turn it belongs to (committed, final)."
+    "Turn it belongs to (committed, final), or whose repair will send it (pending)."
     cause: str = ""
     "Why it was gated or lost."
 
@@ -117,6 +117,13 @@ class Ledger:
         """First stretch of *state* within [start, end)."""
         for first, last, fate in self._fates.runs(start, end):
             if fate.state is state:
+                return first, last
+        return None
+
+    def next_unsent(self, start: int, end: int) -> tuple[int, int] | None:
+        """First stretch of [start, end) that is to be sent with the stream; what a repair sends is not."""
+        for first, last, fate in self._fates.runs(start, end):
+            if fate.state is State.PENDING and not fate.turn:
                 return first, last
         return None
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from . import messages as wire
-from .connection import Connection
+from .connection import Connection, Role
 from .events import Committed, ServerError, SpeechStarted, SpeechStopped, WireEvent
 from .finalizing import Finalizer
 from .ledger import Fate, State
@@ -20,16 +21,26 @@ TextMessage: TypeAlias = (
 )
 COMMIT_EMPTY = "input_audio_buffer_commit_empty"
 VENDOR_FAILED = "vendor_failed"
-"Cause of a loss that a `ServerError` with its times has told already."
+"Cause of a loss: the server failed the item, and its repair."
+ITEM_FAILED = "item_failed"
+"Cause of a loss that could not be repaired; a `ServerError` with its times has told it."
 
 
 class Receiver:
     """Applies the events of a configured connection. Never raises for anything a server can send."""
 
-    def __init__(self, stream: Stream, finalizer: Finalizer, report: Callable[[ServerError], None]) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        finalizer: Finalizer,
+        repair: Callable[[Turn, float], bool],
+        report: Callable[[ServerError], None],
+    ) -> None:
+        """*repair* gives a turn whose item failed a second chance, or says that it had it."""
         self._stream = stream
         self._book = stream.book
         self._finalizer = finalizer
+        self._repair = repair
         self._report = report
         self._handlers: dict[type[wire.Message], Callable[[Connection, Any, float], None]] = {
             wire.SpeechStarted: self._handle_speech_started,
@@ -44,6 +55,7 @@ class Receiver:
 
     def receive(self, conn: Connection, message: wire.Message, data: dict[str, Any], now: float) -> None:
         """Apply one event."""
+        conn.last_event_at = now
         handler = self._handlers.get(type(message))
         if handler is None:
             self._stream.emit(WireEvent(message.type, True, data))
@@ -53,6 +65,9 @@ class Receiver:
     # Speech -------------------------------------------------------------------------------------------------
 
     def _handle_speech_started(self, conn: Connection, message: wire.SpeechStarted, now: float) -> None:
+        if conn.role is not Role.MAIN:
+            return  # the audio it began in has gone to another connection
+        conn.answers_speech = True
         if self._book.find(conn.id, message.item_id) or self._book.was_settled(conn.id, message.item_id):
             self._stream.stats.duplicate_events += 1
             return
@@ -91,12 +106,14 @@ class Receiver:
             self._stream.stats.duplicate_events += 1
             return
         conn.announces_items = True
-        turn = self._book.find(conn.id, message.item_id)
-        if turn is None:
-            turn = self._awaiting_commit(conn) or self._unannounced(conn, now)
-        if turn.phase not in (Phase.OPEN, Phase.CLOSED):
+        turn = self._book.find(conn.id, message.item_id) or self._awaiting_commit(conn)
+        if turn is None and conn.role is Role.MAIN:
+            turn = self._unannounced(conn, now)
+        if turn is None or turn.phase not in (Phase.OPEN, Phase.CLOSED, Phase.REPAIR):
             self._stream.stats.duplicate_events += 1
             return
+        self._answered(conn, turn)
+        turn.waits_since = now
         turn.item_id = message.item_id
         turn.previous_item_id = message.previous_item_id if isinstance(message.previous_item_id, str) else None
         if turn.end is None:
@@ -122,9 +139,15 @@ class Receiver:
         """The oldest client-owned turn whose commit is unanswered. Commits are answered in order: an id that was
         guessed from text before the answer was a guess."""
         for turn in self._book.on_connection(conn.id):
-            if turn.commit_sent_at is not None and turn.phase is Phase.CLOSED:
+            if turn.commit_sent_at is not None and turn.phase in (Phase.CLOSED, Phase.REPAIR):
                 return turn
         return None
+
+    @staticmethod
+    def _answered(conn: Connection, turn: Turn) -> None:
+        """The commit of *turn* was answered, in one way or another; one without a turn of ours is the oldest."""
+        key = turn.commit_event_id if turn.commit_event_id else next(iter(conn.unanswered), "")
+        conn.unanswered.pop(key, None)
 
     def _unannounced(self, conn: Connection, now: float) -> Turn:
         """A turn nobody announced: it begins where the last one ended. Some servers send no speech events."""
@@ -148,6 +171,9 @@ class Receiver:
         turn = self._book.find(conn.id, item_id)
         if turn is not None:
             return turn
+        first = self._book.superseded(conn.id, item_id)
+        if first is not None:  # it was given up, and speaks after all: before its repair does, or never
+            return first if isinstance(message, wire.TranscriptionCompleted) else None
         turn = self._turn_without_item(conn, now)
         if turn is None:
             self._stream.stats.unknown_items += 1
@@ -161,17 +187,19 @@ class Receiver:
         streaming = self._stream.rules.streams_before_commit
         if conn.announces_items and not streaming:
             return None  # this server announces its items: text for another is none of ours
-        if not self._stream.client_owned:
-            return self._unannounced(conn, now)
+        if not self._stream.client_owned and not conn.client_owned:
+            return self._unannounced(conn, now) if conn.role is Role.MAIN else None
         for turn in self._book.on_connection(conn.id):
             # Streaming models send text before the item is announced: it is the oldest turn that has none (S5).
-            if turn.client_owned and not turn.item_id and turn.phase in (Phase.OPEN, Phase.CLOSED):
+            ours = turn.client_owned or conn.client_owned
+            if ours and not turn.item_id and turn.phase in (Phase.OPEN, Phase.CLOSED, Phase.REPAIR):
                 return turn if streaming or turn.commit_sent_at is not None else None
         return None
 
     def _handle_delta(self, conn: Connection, message: wire.TranscriptionDelta, now: float) -> None:
         turn = self._turn_of(conn, message, now) if message.delta else None
         if turn is not None and message.delta:
+            conn.answers_speech = True
             self._note_speech(turn)
             self._book.add_delta(turn, message.delta)
 
@@ -182,6 +210,7 @@ class Receiver:
         if turn.end is None:
             frontier = conn.map.last_position or turn.start
             self._book.close(turn, frontier, frontier)
+        self._ended(conn, turn, now)
         turn.language = language_of(message.languages)
         turn.confidence = confidence_of(message.logprobs)
         if isinstance(message.usage, dict):
@@ -191,8 +220,16 @@ class Receiver:
         if self._stream.rules.streams_before_commit and len(turn.partial.strip()) > len(text.strip()):
             text = turn.partial  # the final of a model that streams never says less than its partials did (S5)
         conn.settled_items += 1
+        conn.answers_speech = True
         self._stream.stats.finals += 1
         self._book.complete(turn, text, now)
+
+    def _ended(self, conn: Connection, turn: Turn, now: float) -> None:
+        """The server is done with *turn*'s item: the later ones have waited for nothing but it until now."""
+        self._answered(conn, turn)
+        for later in self._book.on_connection(conn.id):
+            if later.start > turn.start:
+                later.waits_since = now
 
     def _bill(self, usage: dict[str, Any]) -> None:
         seconds, tokens = usage.get("seconds"), usage.get("total_tokens")
@@ -223,11 +260,13 @@ class Receiver:
         turn = self._turn_of(conn, message, now)
         if turn is None:
             return
-        self._lose_turn(turn, message.error, now)
+        self._ended(conn, turn, now)
+        self._item_failed(turn, message.error, now)
 
     def _handle_error(self, conn: Connection, message: wire.ErrorMessage, now: float) -> None:
         error = message.error
         event_id = error.event_id or ""
+        conn.unanswered.pop(event_id, None)
         turn = next((t for t in self._book.turns if event_id and t.commit_event_id == event_id), None)
         if str(error.code) == COMMIT_EMPTY:
             if turn is not None:
@@ -236,18 +275,24 @@ class Receiver:
                 self._finalizer.commit_refused(event_id, empty=True)
             return
         if turn is not None:
-            self._lose_turn(turn, error, now)
+            self._item_failed(turn, error, now)
         else:
             self._report(server_error(error))
             self._finalizer.commit_refused(event_id, empty=False)
 
-    def _lose_turn(self, turn: Turn, error: wire.ErrorDetails, now: float) -> None:
-        """The server will have no text for *turn*: its error is told with the times of what is lost."""
+    def _item_failed(self, turn: Turn, error: wire.ErrorDetails, now: float) -> None:
+        """The server will have no text for *turn*'s item: told once, with its times, and tried once more."""
+        if turn.repairs:
+            self._book.lose(turn, VENDOR_FAILED, now)
+            return
         end = turn.end if turn.end is not None else self._stream.ledger.accepted
         start_ms = self._book.ms(turn.start)
         duration_ms = max(1, self._book.ms(end) - start_ms)
-        self._report(server_error(error, item_id=turn.item_id, start_ms=start_ms, duration_ms=duration_ms))
-        self._book.lose(turn, VENDOR_FAILED, now)
+        details = server_error(error, item_id=turn.item_id, start_ms=start_ms, duration_ms=duration_ms)
+        again = self._repair(turn, now)
+        self._report(replace(details, repairing=again))
+        if not again:
+            self._book.lose(turn, ITEM_FAILED, now)
 
 
 def server_error(

@@ -39,7 +39,12 @@ class Reports:
         self._stream.emit(error)
 
     def drop(self, conn: Connection, code: str, reason: str, delay: float) -> None:
-        """A connection ended, or did not come about; *delay*: seconds to the next attempt."""
+        """A connection ended, or did not come about; *delay*: seconds to the next attempt.
+
+        The end of a session that has lived its time is nobody's fault, and what was overdue has been told.
+        """
+        if conn.expired or code == "overdue":
+            return
         what = "dropped" if conn.was_ready else "connect_failed"
         cause = f"{what}:{code}:{conn.refusal or reason}"
         if cause in self._told or (conn.refusal and f"server:{conn.refusal}" in self._told):
@@ -55,6 +60,14 @@ class Reports:
                 vendor_message=reason,
             )
         )
+
+    def overdue(self, what: str, *, repairing: bool) -> None:
+        """The server owes something for too long."""
+        if f"overdue:{what}" in self._told:
+            return
+        self._told.add(f"overdue:{what}")
+        then = "its audio is sent once more" if repairing else "the connection is renewed; audio is kept"
+        self._stream.emit(ClientError("overdue", f"{what} did not come in time, though the connection lives; {then}"))
 
     def refused_for_good(self, conn: Connection, code: str, reason: str) -> None:
         """The one fatal error of a key, model or quota that stays refused."""

@@ -8,38 +8,28 @@ before any audio behind it.
 from __future__ import annotations
 
 from .connection import Connection
-from .events import AudioSent
 from .finalizing import Finalizer
 from .ledger import Fate, State
-from .messages import InputAudioBufferCommit, encode, encode_append
 from .stream import Stream
 from .turn import Phase, Turn
-
-MAX_APPEND_S = 2.0
-"Audio in one message at most: far below the server's 15 MiB, short enough to keep a backlog moving."
-MAX_STRETCHES = 64
-"From here on a connection's map lets go of stretches whose audio is settled."
-MIN_COMMIT_MS = 110
-"The server refuses to commit less than 100 ms; the rest is for rounding."
-TAIL_MS = 400
-"Models that decode while they listen get this much behind a turn before the commit (S5)."
-COMMIT_MARGIN_S = 0.2
-"How far a real-time decoder must be past the audio before a commit."
-DEADLINE_RESERVE_S = 1.0
-"A commit that serves a finalize leaves this long before its deadline, whatever the decoder's clock says."
+from .writing import Pace, Writer
 
 
 class Sender:
     """Chooses the next message. With server-owned turns it keeps a cursor: nothing before it is pending."""
 
-    def __init__(self, stream: Stream, finalizer: Finalizer) -> None:
+    def __init__(self, stream: Stream, finalizer: Finalizer, writer: Writer) -> None:
         self._stream = stream
         self._finalizer = finalizer
+        self._writer = writer
+        self._pace = Pace(stream)
         self._cursor = 0
-        self._sent_until = 0
+        self.wake_at: float | None = None
+        "When what waits may leave: for the decoder, its interval or its pace. Known after `next_message` gave None."
 
     def next_message(self, conn: Connection, now: float) -> bytes | None:
         """The next message for *conn*, booked as sent; None if there is nothing to send now."""
+        self.wake_at = None
         if conn.outbox:
             return conn.outbox.popleft()
         if self._stream.client_owned:
@@ -50,45 +40,55 @@ class Sender:
         """Audio that was sent is pending again."""
         self._cursor = 0
 
-    def deadline(self, conn: Connection) -> float | None:
-        """When a commit that waits for the decoder, or audio that waits for its interval, may leave."""
-        interval = self._stream.options.send_interval_ms / 1000
-        if interval and self._stream.lag_ms:
-            return conn.last_audio_at + interval
-        return self._commit_deadline(conn)
+    def begin(self, now: float) -> None:
+        """A connection carries the stream from now on: what waits goes out at the speed of catching up."""
+        self._pace.begin(now)
 
     def _too_early(self, conn: Connection, now: float) -> bool:
         """Audio goes out in packets of `send_interval_ms`; nothing that a boundary needs waits for it."""
-        return now < conn.last_audio_at + self._stream.options.send_interval_ms / 1000 - 1e-6
-
-    def _commit_deadline(self, conn: Connection) -> float | None:
-        turn = self._current_turn()
-        if turn is None or turn.span_end is None or not conn.ready or not self._may_send(conn):
-            return None
-        if self._pending(turn.span_start, turn.span_end) or turn.connection != conn.id:
-            return None
-        return self._commit_time(turn, conn)
+        until = conn.last_audio_at + self._stream.options.send_interval_ms / 1000
+        if now >= until - 1e-6:
+            return False
+        if self._stream.lag_ms:
+            self.wake_at = until
+        return True
 
     # Server-owned turns -------------------------------------------------------------------------------------
 
     def _next_of_server_turns(self, conn: Connection, now: float) -> bytes | None:
+        stream, probe = self._stream, self._finalizer.current_probe(conn)
+        end = stream.ledger.accepted if conn.cut is None else conn.cut
+        if probe is not None and probe.fence <= end:
+            return self._audio(conn, now, probe.fence) or self._probe(conn, now)
+        if conn.cut is not None:
+            return self._audio(conn, now, end) or self._cut(conn, now)
+        return None if self._too_early(conn, now) else self._audio(conn, now, end)
+
+    def _probe(self, conn: Connection, now: float) -> bytes | None:
         probe = self._finalizer.current_probe(conn)
-        if probe is None and self._too_early(conn, now):
+        if probe is None or self._pending(0, probe.fence):
             return None
-        message = self._audio(conn, now, probe.fence if probe else self._stream.ledger.accepted)
-        if message is not None or probe is None:
-            return message
-        if not probe.padded:
+        if not probe.padded and self._stream.detection != "semantic_vad":
             probe.padded = True
             silence = self._stream.options.turn_detection.effective_silence_ms + 200
-            if self._stream.detection == "semantic_vad":
-                return self._finalizer.commit_probe(probe, conn)
-            conn.outbox.append(self._silence(conn, now, self._stream.samples(silence)))
             self._finalizer.wait_for_server(probe, conn)
-            return conn.outbox.popleft()
-        if self._finalizer.commit_due(probe, now):
-            return self._finalizer.commit_probe(probe, conn)
+            return self._writer.silence(conn, self._stream.samples(silence), now)
+        if not probe.padded or self._finalizer.commit_due(probe, now):
+            return self._writer.commit(conn, self._finalizer.commit_probe(probe), now)
         return None
+
+    def _cut(self, conn: Connection, now: float) -> bytes | None:
+        """End the server's open turn where we want it to end."""
+        assert conn.cut is not None
+        if self._pending(0, conn.cut):
+            return None
+        position, conn.cut = conn.cut, None
+        for turn in self._stream.book.on_connection(conn.id):
+            if turn.phase is Phase.OPEN:
+                self._stream.book.close(turn, position, position)
+                turn.commit_event_id, turn.commit_sent_at = self._stream.new_id("commit"), now
+                return self._writer.commit(conn, turn.commit_event_id, now)
+        return None  # it has ended by itself
 
     # Client-owned turns -------------------------------------------------------------------------------------
 
@@ -118,37 +118,21 @@ class Sender:
         if message is not None:
             turn.connection = conn.id
             return message
-        if turn.span_end is None:
+        if turn.span_end is None or self._pending(turn.span_start, turn.span_end):
             return None
         if turn.connection != conn.id:
             # Its audio never reached this connection and none is left to send: nothing can be committed for it.
             self._stream.book.lose(turn, "window_exceeded", now)
             return self._next_of_client_turns(conn, now)
-        return self._end_turn(turn, conn, now)
-
-    def _end_turn(self, turn: Turn, conn: Connection, now: float) -> bytes | None:
-        stream = self._stream
-        padding = max(turn.synthetic, stream.samples(MIN_COMMIT_MS) - conn.uncommitted)
-        if padding > 0:
-            turn.synthetic = 0
-            return self._silence(conn, now, padding)
-        if now < self._commit_time(turn, conn):
-            return None
-        turn.commit_event_id = stream.new_id("commit")
-        turn.commit_sent_at = now
-        conn.uncommitted = 0
-        stream.stats.commits += 1
-        return encode(InputAudioBufferCommit(event_id=turn.commit_event_id))
-
-    def _commit_time(self, turn: Turn, conn: Connection) -> float:
-        if not self._stream.rules.streams_before_commit:
-            return 0.0
-        return min(conn.audio_clock + COMMIT_MARGIN_S, turn.not_after)
+        message = self._writer.end_turn(turn, conn, now)
+        if message is None:
+            self.wake_at = self._writer.commit_time(turn, conn)
+        return message
 
     # Audio --------------------------------------------------------------------------------------------------
 
     def _pending(self, start: int, end: int) -> tuple[int, int] | None:
-        return self._stream.ledger.next_run(State.PENDING, max(start, self._cursor), end)
+        return self._stream.ledger.next_unsent(max(start, self._cursor), end)
 
     def _audio(self, conn: Connection, now: float, end: int, start: int = 0) -> bytes | None:
         """One append with the next pending audio of [start, end)."""
@@ -157,28 +141,22 @@ class Sender:
         if run is None:
             return None
         first, last = self._with_pauses(conn, *run, start, end)
+        if now < self._pace.due(first) - 1e-6:
+            self.wake_at = self._pace.due(first)
+            return None
         if self._must_pause(conn, first):
-            return self._silence(conn, now, stream.samples(stream.options.turn_detection.effective_silence_ms + 200))
-        last = min(last, first + round(MAX_APPEND_S * stream.rate))
-        pcm = stream.ledger.audio(first, last)
-        count = len(pcm) // 2
-        if count == 0:  # only if the bytes were let go and the state was not: never send what we do not have
+            silence = stream.samples(stream.options.turn_detection.effective_silence_ms + 200)
+            return self._writer.silence(conn, silence, now)
+        message = self._writer.append(conn, first, self._pace.limit(first, last), now)
+        if message is None:  # only if the bytes were let go and the state was not: never send what we do not have
             stream.ledger.move(first, last, {State.PENDING}, Fate(State.LOST, cause="window_exceeded"))
             stream.book.report_loss(first, last, "window_exceeded")
             return self._audio(conn, now, end, start)
-        if conn.map.last_position != first:
-            self._prime(conn, first)
-        wire = conn.encoder.encode(pcm)
-        stream.ledger.move(first, last, {State.PENDING}, Fate(State.SENT, conn.id))
+        assert conn.map.last_position is not None
+        self._pace.written(first, conn.map.last_position, now)
         if not stream.client_owned:
-            self._cursor = last
-        self._written(conn, now, count, first)
-        news = max(0, last - max(first, self._sent_until))  # a replay is no news to the timeline
-        self._sent_until = max(self._sent_until, last)
-        stream.stats.sent_user_ms += news * 1000 / stream.rate
-        stream.stats.replayed_ms += (count - news) * 1000 / stream.rate
-        stream.emit(AudioSent(news * 1000 / stream.rate, 0.0))
-        return encode_append(wire)
+            self._cursor = conn.map.last_position
+        return message
 
     def _with_pauses(self, conn: Connection, first: int, last: int, start: int, end: int) -> tuple[int, int]:
         """A pending stretch with the short pauses around it that were gated meanwhile.
@@ -199,7 +177,7 @@ class Sender:
             gap = next(ledger.fates(last, end), None)
             if gap is None or gap[2].state is not State.GATED or gap[1] - gap[0] > longest:
                 break
-            run = ledger.next_run(State.PENDING, gap[1], end)
+            run = ledger.next_unsent(gap[1], end)
             if run is None or run[0] != gap[1]:
                 break
             last = run[1]
@@ -210,33 +188,3 @@ class Sender:
         if self._stream.client_owned:
             return False
         return conn.map.ends_in_audio and conn.map.last_position != first
-
-    def _prime(self, conn: Connection, position: int) -> None:
-        """Audio that does not continue what was sent: its first output must be what it was the first time."""
-        ledger = self._stream.ledger
-        begin = max(ledger.kept_from, position - self._stream.samples(20))
-        begin += -begin % conn.encoder.period
-        conn.encoder.prime(ledger.audio(begin, position))
-
-    def _silence(self, conn: Connection, now: float, count: int) -> bytes:
-        stream = self._stream
-        wire = conn.encoder.silence(count)
-        self._written(conn, now, count, None)
-        stream.stats.sent_silence_ms += count * 1000 / stream.rate
-        stream.emit(AudioSent(0.0, count * 1000 / stream.rate))
-        return encode_append(wire)
-
-    def _written(self, conn: Connection, now: float, count: int, position: int | None) -> None:
-        conn.map.add(count, position)
-        if len(conn.map) > MAX_STRETCHES:
-            conn.map.forget_before(self._stream.ledger.settled_until)
-        conn.last_audio_at = now
-        conn.uncommitted += count
-        conn.audio_clock = max(conn.audio_clock, now) + count / self._stream.rate
-
-
-def tail_padding(stream: Stream, speech_end: int, span_end: int) -> int:
-    """Synthetic samples a turn needs behind its audio so that a streaming model hears 400 ms after the speech."""
-    if not stream.rules.streams_before_commit:
-        return 0
-    return max(0, stream.samples(TAIL_MS) - (span_end - speech_end))

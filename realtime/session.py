@@ -10,6 +10,7 @@ others because the whole contract is one class; what it does is in the files it 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -17,20 +18,29 @@ from . import messages as wire
 from .actions import Action, Close, Connect, Ping, Send
 from .backoff import USEFUL_AFTER_S, Backoff, is_refusal, retry_after_seconds
 from .client_turns import ClientTurns
-from .connection import Connection, Encoder, Stage
+from .connection import Connection, Encoder, Role, Stage
 from .errors import show_value
 from .events import ClientError, Connected, Connecting, Disconnected, Event, WireEvent
 from .finalizing import Finalizer
 from .handshake import check_echo, config_error, update_message
 from .lifecycle import TRANSITIONS, SessionState
-from .options import SessionOptions
+from .options import SessionOptions, TurnDetectionOptions
+from .overdue import Watchdog
 from .receiving import Receiver, server_error
+from .repair import Repairer
 from .reporting import Reports
+from .rollover import LAST_MOMENT_S, cut_time, date_of, dial_time, holds_nothing, last_moment, note_lifetime, open_turn
 from .sending import Sender
 from .stream import NOT_STARTED_WINDOW_S, LevelMarker, SessionStats, Stream
+from .turn import Phase, Turn
 from .wire_map import WireMap
+from .writing import Writer
 
 S = SessionState
+OVERDUE = "overdue"
+"Stands where a close code stands, when we end a connection for what it owes."
+SESSION_EXPIRED = "session_expired"
+SIGNS_OF_SPEECH = (wire.SpeechStarted, wire.TranscriptionDelta, wire.TranscriptionCompleted)
 MIN_WINDOW_S = 10.0
 "Audio kept for a first send when replay is switched off."
 
@@ -46,8 +56,12 @@ class Session:
         level: LevelMarker,
         random: Callable[[], float],
         new_id: Callable[[str], str],
+        wall_time: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """*encoder* makes one per connection; *random* gives [0, 1); *new_id* a fresh id for a purpose."""
+        """*encoder* makes one per connection; *random* gives [0, 1); *new_id* a fresh id for a purpose.
+
+        *wall_time* gives seconds since 1970; it is asked only where a server does not tell its own.
+        """
         if options.turn_detection.type == "auto":
             raise ValueError("turn_detection: auto must be resolved first (realtime.models)")
         self.options = options
@@ -57,12 +71,29 @@ class Session:
         self._stream = Stream(options, level, new_id)
         self._finalizer = Finalizer(self._stream)
         self._turns = ClientTurns(self._stream)
-        self._sender = Sender(self._stream, self._finalizer)
+        self._writer = Writer(self._stream)
+        self._sender = Sender(self._stream, self._finalizer, self._writer)
         self._reports = Reports(self._stream)
-        self._receiver = Receiver(self._stream, self._finalizer, lambda e: self._reports.server_error(e, live=True))
+        self._repairer = Repairer(self._stream, self._writer)
+        self._watchdog = Watchdog(self._stream)
+        self._receiver = Receiver(
+            self._stream,
+            self._finalizer,
+            self._repairer.take,
+            lambda e: self._reports.server_error(e, live=True),
+        )
+        self._stream.book.on_missing = self._repairer.take
         self._backoff = Backoff()
+        self._side_backoff = Backoff()
+        self._wall_time = wall_time
         self._actions: list[Action] = []
         self._conn: Connection | None = None
+        "The one that carries the stream."
+        self._spare: Connection | None = None
+        "Dialled to take over from it."
+        self._spare_at = 0.0
+        "Not dialled before."
+        self._retired: list[Connection] = []
         self._next_conn = 1
         self._dial_at: float | None = None
         self._drain_deadline = 0.0
@@ -83,6 +114,11 @@ class Session:
     def connected(self) -> bool:
         """A connection is configured and its echo was checked."""
         return self._conn is not None and self._conn.ready
+
+    @property
+    def connection(self) -> int:
+        """Number of the connection that carries the stream; 0 before the first."""
+        return self._conn.id if self._conn is not None else 0
 
     def actions(self) -> list[Action]:
         """What to do now, in this order. Each is returned once."""
@@ -118,8 +154,18 @@ class Session:
         else:
             window = self.options.replay_window_ms / 1000 or MIN_WINDOW_S
             stream.enforce_window(window_s=window, answering=self.connected)
-            self._turns.limit_length()
+            self._limit_length()
+            if self._conn is not None and self._conn.ready:
+                self._watchdog.listen(self._conn, now)
         self._flush(now)
+
+    def _limit_length(self) -> None:
+        self._turns.limit_length()
+        conn = self._conn
+        if conn is not None and conn.ready and conn.cut is None and not self._stream.client_owned:
+            turn = open_turn(conn, self._stream)
+            if turn is not None and turn.phase is Phase.OPEN and self._stream.must_end(turn):
+                conn.cut = self._stream.ledger.accepted
 
     def turn_started(self, position: int, now: float) -> None:
         """The local detector confirmed speech since *position*."""
@@ -173,8 +219,8 @@ class Session:
             stream.book.lose(turn, "stopped", now)
         stream.settle_rest("stopped")
         stream.book.flush_loss()
-        if self._conn is not None:
-            self._close(self._conn, 1000)
+        for conn in self._connections():
+            self._close(conn, 1000)
         self._dial_at = None
         self._enter(S.STOPPED)
 
@@ -188,19 +234,23 @@ class Session:
 
     def _dial(self, now: float) -> None:
         self._dial_at = None
+        self._conn = conn = self._connect(Role.MAIN, now)
+        self._enter(S.CONNECTING)
+        self._stream.emit(Connecting(conn.id, self._stream.stats.dials))
+
+    def _connect(self, role: Role, now: float) -> Connection:
         number, self._next_conn = self._next_conn, self._next_conn + 1
         deadline = now + self.options.connect_timeout_ms / 1000
-        self._conn = Connection(number, self._make_encoder(), WireMap(self.options.sample_rate), now, deadline)
         self._stream.stats.dials += 1
-        self._enter(S.CONNECTING)
-        self._stream.emit(Connecting(number, self._stream.stats.dials))
-        self._actions.append(Connect(number))
+        self._actions.append(Connect(number, role.value))
+        return Connection(number, self._make_encoder(), WireMap(self.options.sample_rate), now, deadline, role)
 
     def connection_opened(self, conn: int, headers: Mapping[str, str], now: float) -> None:
         """The upgrade succeeded. That proves nothing yet: credentials are judged behind it."""
         c = self._live(conn)
         if c and c.stage is Stage.DIALLING:
             c.stage = Stage.OPEN
+            c.opened_at, c.server_time = now, date_of(headers)
             self._flush(now)
 
     def connection_refused(self, conn: int, status: int, headers: Mapping[str, str], now: float) -> None:
@@ -234,20 +284,37 @@ class Session:
                 callback(now)
             self._flush(now)
 
+    def _connections(self) -> list[Connection]:
+        """All that live: the main one first."""
+        candidates = (self._conn, self._spare, self._repairer.conn, *self._retired)
+        return [c for c in candidates if c is not None and c.stage is not Stage.CLOSED]
+
     def _live(self, conn: int) -> Connection | None:
-        c = self._conn
-        return c if c is not None and c.id == conn and c.stage is not Stage.CLOSED else None
+        return next((c for c in self._connections() if c.id == conn), None)
 
     def _close(self, conn: Connection, code: int, reason: str = "") -> None:
         conn.stage = Stage.CLOSED
         self._actions.append(Close(conn.id, code, reason))
 
     def _lose_connection(self, conn: Connection, code: str, reason: str, now: float, retry_after: float = 0.0) -> None:
-        was_ready = conn.ready
-        useful = was_ready and (
-            conn.settled_items > 0 or (conn.ready_at is not None and now - conn.ready_at >= USEFUL_AFTER_S)
-        )
         self._close(conn, 1000)
+        if conn.role is Role.MAIN:
+            self._lose_main(conn, code, reason, now, retry_after)
+        elif conn.role is Role.NEXT:
+            self._spare = None
+            self._spare_at = now + self._side_backoff.next_delay(False, self._random(), retry_after)
+        elif conn.role is Role.REPAIR:
+            self._repairer.lost(now, self._side_backoff.next_delay(conn.was_ready, self._random(), retry_after))
+        else:
+            self._retired.remove(conn)
+            for turn in self._stream.book.on_connection(conn.id):
+                if turn.phase is not Phase.READY and not self._repairer.take(turn, now):
+                    self._stream.book.lose(turn, "dropped", now)
+        self._flush(now)
+
+    def _lose_main(self, conn: Connection, code: str, reason: str, now: float, retry_after: float) -> None:
+        was_ready = conn.ready_at is not None
+        useful = was_ready and (conn.settled_items > 0 or (conn.lived(now) >= USEFUL_AFTER_S and code != OVERDUE))
         for turn in self._stream.book.on_connection(conn.id):
             self._turns.connection_lost(turn, now)
         self._stream.requeue(conn.id)
@@ -259,6 +326,14 @@ class Session:
             return
         if useful:
             self._reports.forget()
+        if was_ready:
+            self._stream.stats.reconnects += 1
+        if self._spare is not None:
+            self._adopt(self._spare, conn, code, reason, now)
+        else:
+            self._redial(conn, code, reason, now, useful, retry_after)
+
+    def _redial(self, conn: Connection, code: str, reason: str, now: float, useful: bool, retry_after: float) -> None:
         if is_refusal(code, conn.refusal) and not useful:
             wait = self._backoff.refused(now, self._random())
             if wait is None:
@@ -266,14 +341,30 @@ class Session:
                 return
             delay = max(wait, retry_after)
         else:
-            delay = self._backoff.next_delay(useful=useful, random=self._random(), retry_after=retry_after)
+            delay = self._backoff.next_delay(useful, self._random(), retry_after)
+        self._out_of_service(conn, code, reason, now, delay)
+        self._dial_at = now + delay
+
+    def _out_of_service(self, conn: Connection, code: str, reason: str, now: float, delay: float) -> None:
+        self._repairer.pause()
         self._reports.drop(conn, code, reason, delay)
         self._enter(S.BACKOFF)
-        self._dial_at = now + delay
         self._stream.emit(Disconnected(conn.id, code, reason, round(delay * 1000)))
-        if was_ready:
-            self._stream.stats.reconnects += 1
-        self._flush(now)
+
+    def _adopt(self, spare: Connection, conn: Connection, code: str, reason: str, now: float) -> None:
+        """The connection was lost while another was on its way: that one carries the stream."""
+        if spare.ready:
+            self._reports.drop(conn, code, reason, 0.0)
+        else:
+            self._out_of_service(conn, code, reason, now, 0.0)
+            self._enter(S.CONNECTING)
+        self._carry_on(spare, now)
+
+    def _carry_on(self, conn: Connection, now: float) -> None:
+        """*conn* carries the stream from now on."""
+        conn.role, self._conn, self._spare = Role.MAIN, conn, None
+        self._sender.begin(now)
+        self._watchdog.renew()
 
     def _fail(self, conn: Connection, code: str, reason: str, now: float) -> None:
         """Refused for good: say so once, answer what waits, and stay inert until somebody starts it again."""
@@ -319,21 +410,30 @@ class Session:
         elif isinstance(message, wire.SessionUpdated):
             self._stream.emit(WireEvent(message.type, True, data))
             self._configured(conn, message.session, now)
+        elif isinstance(message, wire.ErrorMessage) and message.error.code == SESSION_EXPIRED:
+            conn.expired = True
         elif isinstance(message, wire.ErrorMessage) and not conn.ready:
             error = server_error(message.error)
             conn.refusal = error.code
-            self._reports.server_error(error, live=False)
+            if conn.role is Role.MAIN:
+                self._reports.server_error(error, live=False)
             if conn.update_id and message.error.event_id == conn.update_id:
                 # The update was discarded whole: without it no text would ever come on this connection.
-                self._stream.emit(config_error(error))
+                if conn.role is Role.MAIN:
+                    self._stream.emit(config_error(error))
                 self._lose_connection(conn, "", f"session.update was refused: {error.code}", now)
         else:
             self._receiver.receive(conn, message, data, now)
+            if conn is self._conn and isinstance(message, SIGNS_OF_SPEECH):
+                self._watchdog.heard(conn)
 
     def _send_update(self, conn: Connection) -> None:
         conn.update_id = self._stream.new_id("update")
         conn.update_tries += 1
-        message, conn.expected, warnings = update_message(self.options, conn.update_id)
+        options = self.options
+        if conn.client_owned:
+            options = options.replace(turn_detection=TurnDetectionOptions("none"))
+        message, conn.expected, warnings = update_message(options, conn.update_id)
         for warning in warnings:
             self._reports.note_once("options", warning, warning)
         conn.outbox.append(message)
@@ -348,21 +448,27 @@ class Session:
             self._send_update(conn)
             return
         if differences.grave:
-            self._stream.emit(ClientError("echo_mismatch", "; ".join(differences.grave)))
+            if conn.role is Role.MAIN:
+                self._stream.emit(ClientError("echo_mismatch", "; ".join(differences.grave)))
             self._lose_connection(conn, "", "the server did not take the configuration", now)
             return
         conn.stage = Stage.READY
         conn.ready_at = now
-        self._backoff.accepted()
         conn.ping_at = now + self.options.ping_interval_ms / 1000
-        self._enter(S.READY)
-        self._stream.emit(Connected(conn.id, round((now - conn.dialled_at) * 1000)))
+        note_lifetime(conn, echo.get("expires_at"), self._wall_time())
+        if conn.role is Role.MAIN:
+            self._backoff.accepted()
+            self._enter(S.READY)
+            self._stream.emit(Connected(conn.id, round((now - conn.dialled_at) * 1000)))
+            self._carry_on(conn, now)
+            self._repairer.resume(now)
 
     # Timer --------------------------------------------------------------------------------------------------
 
     def get_timer(self) -> float | None:
         """When `handle_timer` is due, in the time of `now`; None if nothing is."""
-        return min(self._deadlines(), default=None)
+        due = min(self._deadlines(), default=math.inf)
+        return due if due < math.inf else None
 
     def _deadlines(self) -> Iterator[float]:
         if self._dial_at is not None:
@@ -372,18 +478,26 @@ class Session:
         for deadline in (self._finalizer.deadline(), self._stream.book.hold_deadline()):
             if deadline is not None:
                 yield deadline
-        conn = self._conn
-        if conn is None or conn.stage is Stage.CLOSED:
+        for conn in self._connections():
+            yield from self._deadlines_of(conn)
+        main, repair = self._conn, self._repairer.deadline()
+        if main is None or not main.ready:
             return
+        if repair is not None:
+            yield repair
+        if main.in_flight == 0 and self._sender.wake_at is not None:
+            yield self._sender.wake_at
+        yield self._watchdog.deadline(main)
+        if self.state is S.READY:
+            yield self._rollover_deadline(main)
+
+    def _deadlines_of(self, conn: Connection) -> Iterator[float]:
         if not conn.ready:
             yield conn.deadline
         ping = conn.pong_deadline if conn.pong_deadline is not None else conn.ping_at
         for at in (ping, self._stall_deadline(conn)):
             if at is not None:
                 yield at
-        commit = self._sender.deadline(conn) if conn.ready and conn.in_flight == 0 else None
-        if commit is not None:
-            yield commit
 
     def _stall_deadline(self, conn: Connection) -> float | None:
         return None if conn.blocked_since is None else conn.blocked_since + self.options.send_stall_ms / 1000
@@ -392,9 +506,9 @@ class Session:
         """Do what is due."""
         if self._dial_at is not None and now >= self._dial_at:
             self._dial(now)
-        conn = self._conn
-        if conn is not None and conn.stage is not Stage.CLOSED:
+        for conn in self._connections():
             self._check_connection(conn, now)
+        self._check_overdue(now)
         self._stream.book.advance(now)
         self._flush(now)
 
@@ -412,6 +526,16 @@ class Session:
         elif stall is not None and now >= stall:
             self._lose_connection(conn, "1006", "the server stopped reading", now)
 
+    def _check_overdue(self, now: float) -> None:
+        conn = self._conn
+        overdue = self._watchdog.check(conn, now) if conn is not None and conn.ready else None
+        if conn is None or overdue is None:
+            return
+        repairing = overdue.turn is not None and self._repairer.take(overdue.turn, now)
+        self._reports.overdue(overdue.what, repairing=repairing)
+        if not repairing:
+            self._lose_connection(conn, OVERDUE, f"{overdue.what} did not come", now)
+
     def _ping(self, conn: Connection, now: float) -> None:
         if conn.ping_at is None or now < conn.ping_at or conn.pong_deadline is not None or not conn.ready:
             return
@@ -420,23 +544,87 @@ class Session:
         conn.ping_at = now + self.options.ping_interval_ms / 1000
         conn.pong_callbacks, conn.on_pong = conn.pong_callbacks + conn.on_pong, []
 
+    # Rollover -----------------------------------------------------------------------------------------------
+
+    def _rollover_deadline(self, main: Connection) -> float:
+        if self._spare is None:
+            return max(dial_time(main), self._spare_at)
+        return last_moment(main, self._stream) if self._spare.ready and not main.ending else math.inf
+
+    def _advance_rollover(self, now: float) -> None:
+        """Dial the next session in time, end what is open before the end, and change over where nothing is."""
+        main = self._conn
+        if self.state is not S.READY or main is None or main.ends_at is None:
+            return
+        if self._spare is None:
+            if now >= max(dial_time(main), self._spare_at):
+                self._spare = self._connect(Role.NEXT, now)
+        elif self._spare.ready:
+            turn = open_turn(main, self._stream)
+            main.ending = last = now >= last_moment(main, self._stream)
+            if turn is None and (last or not self._finalizer.probing):
+                self._change_over(main, self._spare, now)
+            elif turn is not None and (last or (now >= cut_time(main, self._stream) and self._stream.quiet_now())):
+                self._end_for_rollover(main, turn)
+
+    def _end_for_rollover(self, main: Connection, turn: Turn) -> None:
+        assert main.ends_at is not None
+        if not turn.client_owned:
+            main.cut = self._stream.ledger.accepted if main.cut is None else main.cut
+            return
+        if turn.span_end is None:
+            self._turns.cut(turn)
+        turn.not_after = min(turn.not_after, main.ends_at - LAST_MOMENT_S)
+
+    def _change_over(self, old: Connection, new: Connection, now: float) -> None:
+        """Audio behind the last turn goes to *new*, also what *old* already got: items it makes of that are void."""
+        stream = self._stream
+        boundary = stream.book.last_end
+        stream.gate_before_turn(boundary, old.id)
+        stream.requeue(old.id, start=boundary)
+        for turn in stream.book.on_connection(old.id):
+            if holds_nothing(turn, stream):
+                turn.connection = 0
+        self._sender.rewind()
+        old.role = Role.RETIRED
+        self._retired.append(old)
+        self._carry_on(new, now)
+        self._finalizer.connection_lost()
+        stream.stats.rollovers += 1
+
+    def _close_settled(self, now: float) -> None:
+        """Connections whose work is done are closed."""
+        repaired = self._repairer.finished(now)
+        if repaired is not None and repaired.stage is not Stage.CLOSED:
+            self._close(repaired, 1000)
+        for conn in list(self._retired):
+            if next(self._stream.book.on_connection(conn.id), None) is None:
+                self._retired.remove(conn)
+                self._close(conn, 1000)
+        if self._repairer.may_dial(now) and self.connected:
+            self._repairer.dialled(self._connect(Role.REPAIR, now))
+
     # The pump -----------------------------------------------------------------------------------------------
 
     def _flush(self, now: float) -> None:
         """Put what can be sent into the actions, and settle what is complete."""
-        conn = self._conn
-        if conn is not None and conn.stage is not Stage.CLOSED:
+        self._advance_rollover(now)
+        for conn in self._connections():
             if conn.in_flight == 0:
                 self._send_next(conn, now)
             self._ping(conn, now)
         self._finalizer.advance(now)
+        self._close_settled(now)
         self._stream.book.flush_loss(keep_growing=True)
         if self.state is S.DRAINING and self._drained(now):
             self._stopped(now)
 
     def _send_next(self, conn: Connection, now: float) -> None:
-        if conn.ready:
+        message: bytes | None
+        if conn.ready and conn.role is Role.MAIN:
             message = self._sender.next_message(conn, now)
+        elif conn.ready and conn.role is Role.REPAIR:
+            message = self._repairer.next_message(conn, now)
         else:
             message = conn.outbox.popleft() if conn.outbox else None
         if message is not None:

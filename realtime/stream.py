@@ -18,6 +18,9 @@ QUIET_GRACE_S = 1.0
 "Quiet audio older than the prefix padding plus this is nobody's onset any more."
 LEAD_IN_MARGIN_MS = 100
 "Kept with the prefix padding in front of speech: a detector's windows and ours do not begin at the same sample."
+QUIET_MS = 100
+LENGTH_SOFT = 0.8
+"From this part of `max_turn_ms` on a turn ends at the next quiet place."
 NOT_STARTED_WINDOW_S = 2.0
 "What an extension that was not started, or gave up, keeps of the audio."
 
@@ -44,6 +47,9 @@ class SessionStats:
     unknown_items: int = 0
     dials: int = 0
     reconnects: int = 0
+    rollovers: int = 0
+    repairs: int = 0
+    unsaid: int = 0
     commits: int = 0
     finals: int = 0
     billed_seconds: float = 0.0
@@ -124,6 +130,20 @@ class Stream:
     def accept(self, pcm: bytes) -> None:
         """Enter *pcm* (s16le mono at the stream's rate) in the ledger."""
         self.ledger.append(pcm, self.level.process(pcm))
+
+    def quiet_now(self) -> bool:
+        """Whether the newest 100 ms are quiet: a place to end a turn that must end."""
+        return not self.ledger.has_speech(self.ledger.accepted - self.samples(QUIET_MS), self.ledger.accepted)
+
+    def must_end(self, turn: Turn) -> bool:
+        """Whether an open turn has become as long as can be sent again: it ends at a quiet place, or at the limit."""
+        limit = self.options.max_turn_ms
+        if self.options.replay_window_ms:
+            limit = min(limit, self.options.replay_window_ms // 2)
+        length = self.ledger.accepted - max(turn.span_start, self.ledger.settled_until)
+        if length < self.samples(limit * LENGTH_SOFT):
+            return False
+        return length >= self.samples(limit) or self.quiet_now()
 
     def gate_old_silence(self) -> None:
         """Gate quiet audio that cannot belong to a turn any more. Works in steps of 100 ms, to be cheap."""
@@ -227,21 +247,21 @@ class Stream:
         if self.ledger.move(start, end, {source}, Fate(State.LOST, cause=cause)):
             self.book.report_loss(start, end, cause)
 
-    def requeue(self, connection: int) -> None:
-        """A connection ended: what it had and did not answer goes out again, as far as its audio is kept.
+    def requeue(self, connection: int, *, start: int = 0) -> None:
+        """A connection ended, or handed over at *start*: what it had from there on and did not answer goes out again.
 
         Audio of a text in hand is not sent again. What left the window, or everything when replay is off, is lost.
         """
         ledger = self.ledger
         in_hand = {turn.serial for turn in self.book.turns if turn.phase is Phase.READY}
         keep_from = ledger.kept_from if self.options.replay_window_ms else ledger.accepted
-        for start, end, fate in list(ledger.fates()):
+        for first, end, fate in list(ledger.fates(start)):
             if fate.connection != connection or fate.state not in (State.SENT, State.COMMITTED):
                 continue
             if fate.turn and fate.turn in in_hand:
                 continue
-            self._let_go(start, min(end, keep_from), fate.state)
-            ledger.move(max(start, keep_from), end, {fate.state}, PENDING)
+            self._let_go(first, min(end, keep_from), fate.state)
+            ledger.move(max(first, keep_from), end, {fate.state}, PENDING)
 
     def _let_go(self, start: int, end: int, state: State) -> None:
         """Audio that cannot be sent again: speech is lost, the rest was silence."""

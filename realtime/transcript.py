@@ -34,6 +34,9 @@ class TranscriptBook:
         self._settled_items: deque[tuple[int, str]] = deque(maxlen=SETTLED_REMEMBERED)
         self.on_settled: Callable[[float], None] = lambda now: None
         "Called after each turn that `advance` settles, so that an answer can follow right behind its text."
+        self.on_missing: Callable[[Turn, float], bool] = lambda turn, now: False
+        "Asked before a turn that holds the order for too long is given up; True if something else is done about it."
+        self._superseded: dict[tuple[int, str], Turn] = {}
         self.turns: list[Turn] = []
         self.settled_end = 0
         "Position behind the last turn that is done with."
@@ -56,6 +59,15 @@ class TranscriptBook:
     def was_settled(self, connection: int, item_id: str) -> bool:
         """Whether that item's turn is done with: what still comes for it is an echo, or too late."""
         return (connection, item_id) in self._settled_items
+
+    def supersede(self, turn: Turn) -> None:
+        """*turn* starts over elsewhere; text of the item it had is taken only if it comes first."""
+        if turn.item_id:
+            self._superseded[turn.connection, turn.item_id] = turn
+
+    def superseded(self, connection: int, item_id: str) -> Turn | None:
+        """The turn that had that item before it started over."""
+        return self._superseded.get((connection, item_id))
 
     def on_connection(self, connection: int) -> Iterator[Turn]:
         """Unsettled turns that live on *connection*."""
@@ -129,6 +141,9 @@ class TranscriptBook:
     def _claim(self, turn: Turn) -> int:
         """The audio of a text in hand is the turn's: whatever becomes of its connection, it is not sent again."""
         end = turn.span_end if turn.span_end is not None else self._ledger.accepted
+        for start, last, fate in list(self._ledger.fates(turn.span_start, end)) if turn.repairs else ():
+            if fate.state is State.PENDING and fate.turn == turn.serial:  # it was sent, for its first item
+                self._ledger.move(start, last, frozenset({State.PENDING}), Fate(State.SENT, turn.connection))
         fate = Fate(State.COMMITTED, turn.connection, turn.serial)
         self._ledger.move(turn.span_start, end, frozenset({State.SENT}), fate)
         return end
@@ -174,17 +189,18 @@ class TranscriptBook:
                 if blocking is None:
                     self._emit_final(turn)
                     return True
-                if now >= self._held_until(turn, blocking):
+                if now < self._held_until(turn, blocking):
+                    return False
+                if not self.on_missing(blocking, now):
                     self.lose(blocking, "no_transcript", now)
-                    return True
-                return False
+                return True
             if not turn.late and blocking is None:
                 blocking = turn
         return False
 
     def _held_until(self, ready: Turn, blocking: Turn) -> float:
         """How long *ready* waits for *blocking*: from when it was ready, or from when the other went out again."""
-        if blocking.phase is Phase.WAITING:
+        if blocking.phase is Phase.WAITING or blocking.repairs:
             return math.inf
         assert ready.ready_at is not None
         return max(ready.ready_at, blocking.held_since or ready.ready_at) + self._hold_s
@@ -263,6 +279,9 @@ class TranscriptBook:
         self.turns.remove(turn)
         if turn.item_id:
             self._settled_items.append((turn.connection, turn.item_id))
+        for item in [item for item, other in self._superseded.items() if other is turn]:
+            del self._superseded[item]
+            self._settled_items.append(item)
         if claimed:
             self.settled_end = max(self.settled_end, turn.end or 0)
 

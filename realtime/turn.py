@@ -13,6 +13,8 @@ class Phase(Enum):
 
     WAITING = "waiting"
     "Its connection ended before its text came: its audio goes out again."
+    REPAIR = "repair"
+    "Its item failed or was not answered: its audio goes out once more, on a connection of its own."
     OPEN = "open"
     "Speech goes on."
     CLOSED = "closed"
@@ -55,6 +57,10 @@ class Turn:
     shown_length: int = 0
     "Characters shown before its connection ended: a replay's partials are held back until they say more."
     replayed: bool = False
+    repairs: int = 0
+    "Whether it had its second chance: 0 or 1."
+    waits_since: float = 0.0
+    "Since when nothing but its own text is due: its commit was answered, and so was every item before it."
     held_since: float | None = None
     "When it began to hold the order anew, having gone out again."
     language: str | None = None

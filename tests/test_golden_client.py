@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from golden_client import APPEND, COMMIT, RATE, SOUNDS, Play, Socket, current_traces, options_of, trace
-from sessions import Driver
+from sessions import TRANSCRIPTION, Driver
 from ten_packages.extension.openai_asr_python.realtime import events as ev
 from ten_packages.extension.openai_asr_python.realtime.session import SessionState
 
@@ -130,6 +130,8 @@ def test_g04_a_failed_item_is_told_with_its_times_and_the_next_one_is_heard() ->
         200,
         False,
     )
+    assert failure.repairing and d.finals == []
+    d.repair({"type": TRANSCRIPTION + "failed", "error": {"type": "server_error", "code": None}})
     assert [(e.start_ms, e.duration_ms) for e in d.of(ev.AudioLost)] == [(0, 200)]
     assert spans(d) == [("Once more.", 200, 400)]
     assert [e.finalize_id for e in d.of(ev.FinalizeDone)] == ["f1", "f2"] and len(d.dialled) == 1
@@ -159,7 +161,7 @@ def test_g06_the_end_of_a_session_is_a_drop_and_the_stream_goes_on() -> None:
     assert not any(e.fatal for e in [*d.of(ev.ServerError), *d.of(ev.ClientError)])
     d.at(3_600.3).open().configure()
     d.push(SOUNDS["$SPEECH_100MS"] * 5 + SOUNDS["$SILENCE_100MS"] * 6, rate=RATE)
-    heard = len(d.audio[2]) // 48
+    heard = len(d.audio[d.conn]) // 48
     d.say({"type": "input_audio_buffer.speech_started", "item_id": "n", "audio_start_ms": 0})
     d.say({"type": "input_audio_buffer.speech_stopped", "item_id": "n", "audio_end_ms": heard})
     d.committed("n").completed("n", "and on it goes")
@@ -231,7 +233,7 @@ def test_g09_text_before_the_commit_belongs_to_the_turn_it_comes_in() -> None:
 
 
 def test_g10_a_drop_in_the_middle_of_a_turn_withdraws_its_text_and_goes_on() -> None:
-    play = Play(trace("g10_reconnect"), stop_drain_ms=0)
+    play = Play(trace("g10_reconnect"), stop_drain_ms=0, replay_speed_streaming=100.0)  # as fast as the trace's client
     d = play.driver
     assert len(play.sockets) == 2 and len(play.drivers) == 1, "it dials again by itself"
     assert [e.code for e in d.of(ev.ClientError)] == ["dropped"]

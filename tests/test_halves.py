@@ -92,19 +92,10 @@ DELAYS_S = (3.5, 0.2, 0.3)
 "How long the recogniser takes for each: the second of three utterances is always done before the first."
 
 
-@pytest.mark.parametrize(
-    ("detection", "model", "wire", "rate"),
-    [
-        ("server_vad", COMMITTING, "pcm16", 16_000),
-        ("server_vad", COMMITTING, "g711_ulaw", 8_000),
-        ("local_vad", STREAMING, "g711_ulaw", 8_000),
-        ("none", COMMITTING, "g711_alaw", 8_000),
-    ],
-)
-def test_an_hour_of_calls_across_two_ends_of_a_session(detection: str, model: str, wire: str, rate: int) -> None:
+def an_hour(detection: str, model: str, wire: str, rate: int, *, dated: bool) -> tuple[Halves, Conversation]:
     delays = itertools.cycle(DELAYS_S)
     opts = options(detection, model, sample_rate=rate, input_audio_format=wire, finalize_timeout_ms=5_000)
-    call = Halves(opts, session_seconds=SESSION_SECONDS, recognise_s=lambda: next(delays)).start()
+    call = Halves(opts, session_seconds=SESSION_SECONDS, recognise_s=lambda: next(delays), dated=dated).start()
     talk = Conversation(call, rate)
     for cycle in range(HOUR_S // CYCLE_S):
         call.run_until(float(cycle * CYCLE_S))  # the line is muted meanwhile: no frames at all
@@ -115,17 +106,44 @@ def test_an_hour_of_calls_across_two_ends_of_a_session(detection: str, model: st
                 call.finalize(f"f{len(talk.said)}")
             talk.pause(960)
     call.run_until(float(HOUR_S))
-    assert len(call.expired_at) == 2 and call.dials == 3
-    cut = [s for s in talk.said if any(end - 5 < s.spoken_at < end + 2 for end in call.expired_at)]
-    assert 1 <= len(cut) <= 5, "sessions end in mid speech"
     check(call, talk, detection, [])
     assert call.of(ev.AudioLost) == []
-    assert [error.code for error in call.of(ev.ClientError)] == ["dropped", "dropped"]
-    assert {(down.code, down.retry_in_ms) for down in call.of(ev.Disconnected)} == {("1001", 125)}
     if model == COMMITTING:
         assert call.overtaken > 10, "answers did come out of order"
     if detection == "none":
         assert [e.finalize_id for e in call.of(ev.FinalizeDone)] == [f"f{i + 1}" for i in range(len(talk.said))]
+    return call, talk
+
+
+KINDS = pytest.mark.parametrize(
+    ("detection", "model", "wire", "rate"),
+    [
+        ("server_vad", COMMITTING, "pcm16", 16_000),
+        ("server_vad", COMMITTING, "g711_ulaw", 8_000),
+        ("local_vad", STREAMING, "g711_ulaw", 8_000),
+        ("none", COMMITTING, "g711_alaw", 8_000),
+    ],
+)
+
+
+@KINDS
+def test_nobody_notices_the_end_of_a_session(detection: str, model: str, wire: str, rate: int) -> None:
+    call, _ = an_hour(detection, model, wire, rate, dated=True)
+    assert call.client.stats.rollovers == 2 and call.dials == 3 and call.expired_at == []
+    assert call.of(ev.ClientError) == call.of(ev.ServerError) == call.of(ev.Disconnected) == []
+    assert len(call.of(ev.Connecting)) == len(call.of(ev.Connected)) == 1
+
+
+@KINDS
+def test_the_end_of_a_session_that_nobody_announced_is_a_drop_and_no_error(
+    detection: str, model: str, wire: str, rate: int
+) -> None:
+    call, talk = an_hour(detection, model, wire, rate, dated=False)
+    assert len(call.expired_at) == 2 and call.dials == 3
+    cut = [s for s in talk.said if any(end - 5 < s.spoken_at < end + 2 for end in call.expired_at)]
+    assert 1 <= len(cut) <= 5, "sessions end in mid speech"
+    assert call.of(ev.ClientError) == call.of(ev.ServerError) == []
+    assert {(down.code, down.retry_in_ms) for down in call.of(ev.Disconnected)} == {("1001", 125)}
 
 
 def test_a_streaming_model_shows_words_before_the_turn_is_over() -> None:

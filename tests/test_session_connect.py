@@ -30,6 +30,8 @@ def test_first_words_survive_a_session_that_is_ready_five_seconds_late() -> None
     spoken = tone(5_000)
     d.push(spoken, realtime=True)
     d.open().configure()
+    assert len(d.audio[1]) == pytest.approx(4_000 * 48, abs=48), "the burst, and a message at its speed"
+    d.at(d.now + 0.5)
     assert len(d.audio[1]) == pytest.approx(5_000 * 48, abs=48)
     d.finalize().committed("i1").completed("i1", "first words")
     final = d.finals[0]

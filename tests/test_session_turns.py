@@ -161,39 +161,86 @@ def test_a_completed_that_is_repeated_is_one_final() -> None:
     assert d.session.stats.duplicate_events == 6
 
 
-def test_a_failed_item_is_lost_reported_and_the_stream_goes_on() -> None:
+FAILED: dict[str, Any] = {"type": TRANSCRIPTION + "failed", "error": {"type": "server_error", "code": None}}
+
+
+def two_items() -> Driver:
+    """Items `a` and `b`, committed."""
     d = server().push(tone(2_000))
-    d.say(started("a", 0), stopped("a", 900)).committed("a").say(started("b", 1_000), stopped("b", 1_900)).committed(
-        "b"
-    )
-    d.completed("b", "second")
-    assert d.texts == []
-    d.say({"type": TRANSCRIPTION + "failed", "item_id": "a", "error": {"type": "server_error", "code": None}})
-    assert d.texts == ["second"]
-    error = d.of(ev.ServerError)[0]
+    d.say(started("a", 0), stopped("a", 900)).committed("a")
+    return d.say(started("b", 1_000), stopped("b", 1_900)).committed("b")
+
+
+def test_a_failed_item_is_told_once_and_its_audio_is_tried_once_more_on_a_connection_of_its_own() -> None:
+    d = two_items().completed("b", "second").say({**FAILED, "item_id": "a"})
+    (error,) = d.of(ev.ServerError)
     assert (error.code, error.item_id, error.start_ms, error.duration_ms) == ("server_error", "a", 0, 900)
-    d.finalize()
-    d.session.stop(d.now)
+    assert error.repairing and d.texts == [] and d.commits(1) == []
+    d.repair({"type": TRANSCRIPTION + "completed", "transcript": "first"})
+    assert d.texts == ["first", "second"] and [f.start_ms for f in d.finals] == [0, 1_000]
+    assert len(d.audio[2]) == pytest.approx((900 + 400) * 48, abs=96), "the item and silence, not a sample more"
+    assert d.session.stream.options.turn_detection.type == "server_vad"
+    assert d.wire[2][0]["session"]["audio"]["input"]["turn_detection"] is None
+    assert d.closed == [2] and d.of(ev.AudioLost) == [] and d.session.connected
+    assert d.of(ev.Disconnected) == [] and len(d.of(ev.Connected)) == 1, "nobody need know of the other connection"
+
+
+def test_an_item_that_fails_twice_is_lost_with_its_times_and_the_stream_goes_on() -> None:
+    d = two_items().completed("b", "second").say({**FAILED, "item_id": "a"})
+    d.repair(FAILED)
+    assert d.texts == ["second"] and len(d.of(ev.ServerError)) == 1 and d.closed == [2]
+    (loss,) = d.of(ev.AudioLost)
+    assert (loss.start_ms, loss.duration_ms, loss.cause) == (0, 900, "vendor_failed")
+    d.at(d.now + 30).say({**FAILED, "item_id": "a"})
+    assert len(d.repairs) == 1 and d.texts == ["second"]
+
+
+def test_a_repair_whose_connection_drops_starts_over() -> None:
+    d = two_items().say({**FAILED, "item_id": "a"})
+    d.open(2).session.connection_lost(2, 1006, "", d.now)
     d.pump()
-    assert next((e.start_ms, e.duration_ms, e.cause) for e in d.of(ev.AudioLost)) == (0, 900, "vendor_failed")
+    d.at(d.now + 0.6)
+    assert [conn for _, conn in d.repairs] == [2, 3] and d.closed == [2]
+    d.repair({"type": TRANSCRIPTION + "completed", "transcript": "first"})
+    assert d.texts == ["first"] and d.of(ev.ClientError) == []
 
 
-def test_an_item_that_never_comes_holds_the_rest_for_four_seconds() -> None:
-    d = server().push(tone(2_000))
-    d.say(started("a", 0), stopped("a", 900)).committed("a").say(started("b", 1_000), stopped("b", 1_900)).committed(
-        "b"
-    )
-    d.at(1.0).completed("b", "second")
-    d.session.pong_received(1, d.now)
-    d.at(4.9)
+def test_items_that_fail_are_repaired_one_after_the_other() -> None:
+    d = two_items().say({**FAILED, "item_id": "b"}, {**FAILED, "item_id": "a"})
+    assert len(d.repairs) == 1
+    d.repair({"type": TRANSCRIPTION + "completed", "transcript": "second"})
+    assert d.texts == [] and len(d.repairs) == 2
+    d.repair({"type": TRANSCRIPTION + "completed", "transcript": "first"})
+    assert d.texts == ["first", "second"] and d.closed == [2, 3]
+
+
+def test_a_repair_that_is_never_answered_is_a_gap_after_six_seconds_and_its_audio() -> None:
+    d = two_items().completed("b", "second").at(1.0).say({**FAILED, "item_id": "a"})
+    d.repair().at(1.0 + 6.0 + 0.9 / 4 - 0.01)
     assert d.texts == []
-    d.at(5.05)
+    d.at(1.0 + 6.0 + 0.9 / 4 + 0.01)
     assert d.texts == ["second"]
+    assert [(e.cause, e.start_ms, e.duration_ms) for e in d.of(ev.AudioLost)] == [("no_transcript", 0, 900)]
+
+
+def test_an_item_that_holds_the_order_for_four_seconds_is_repaired() -> None:
+    d = two_items().at(1.0).completed("b", "second")
+    d.at(4.99)
+    assert d.repairs == []
+    d.at(5.01)
+    assert len(d.repairs) == 1 and d.texts == []
+    d.repair({"type": TRANSCRIPTION + "completed", "transcript": "first"})
+    assert d.texts == ["first", "second"]
     d.completed("a", "too late for its place")
-    assert d.texts == ["second"]
-    d.session.stop(d.now)
-    d.pump()
-    assert ("no_transcript", 0) in [(e.cause, e.start_ms) for e in d.of(ev.AudioLost)]
+    assert d.texts == ["first", "second"] and d.session.stats.duplicate_events == 1
+
+
+def test_text_that_comes_while_its_item_is_repaired_ends_the_repair() -> None:
+    d = two_items().completed("b", "second").at(4.1)
+    d.open(2).configure(2).completed("a", "first after all")
+    assert d.texts == ["first after all", "second"] and d.closed == [2]
+    d.at(20.0)
+    assert len(d.repairs) == 1 and d.of(ev.AudioLost) == []
 
 
 def test_blank_text_is_no_result() -> None:
@@ -209,6 +256,7 @@ def test_partials_that_come_to_nothing_are_retracted_under_their_id() -> None:
         {"type": TRANSCRIPTION + "delta", "item_id": "i1", "delta": "uh"},
         {"type": TRANSCRIPTION + "failed", "item_id": "i1", "error": {}},
     )
+    d.repair({"type": TRANSCRIPTION + "completed", "transcript": ""})
     assert [(f.text, f.retracted, f.result_id) for f in d.finals] == [("", True, d.partials[0].result_id)]
 
 
@@ -456,9 +504,11 @@ def test_a_turn_is_cut_before_it_outgrows_the_window(detection: str) -> None:
     d.push(tone(200))
     if detection == "local_vad":
         d.turn(0)
-    d.push(tone(8_300) + silence(120) + tone(12_000), frame_ms=20, realtime=True)
-    assert len(d.commits()) == 2, "once at the quiet place, once at the limit"
-    d.committed("a").completed("a", "first").committed("b").completed("b", "second").finalize()
+    d.push(tone(8_300) + silence(120) + tone(1_000), realtime=True)
+    assert len(d.commits()) == 1, "at the quiet place"
+    d.committed("a").completed("a", "first").push(tone(11_000), realtime=True)
+    assert len(d.commits()) == 2, "at the limit"
+    d.committed("b").completed("b", "second").finalize()
     d.committed("c").completed("c", "third")
     assert d.texts == ["first", "second", "third"]
     assert d.finals[0].start_ms + d.finals[0].duration_ms == pytest.approx(8_500, abs=20)

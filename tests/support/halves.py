@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import Any
 
 import numpy as np
@@ -68,8 +69,10 @@ class Halves:
         *,
         session_seconds: float = 3600.0,
         recognise_s: Callable[[], float] = lambda: 0.2,
+        dated: bool = True,
     ) -> None:
-        """*recognise_s*: how long the recogniser takes for the next utterance after its commit."""
+        """*recognise_s*: how long the recogniser takes for the next utterance after its commit. *dated*: upgrades
+        have a `Date`, by which the client knows when a session ends."""
         numbers = itertools.count(1)
         self.now = 0.0
         self.events: list[ev.Event] = []
@@ -83,6 +86,7 @@ class Halves:
         self._appends = 0
         self._session_seconds = session_seconds
         self._recognise_s = recognise_s
+        self._dated = dated
         self._servers: dict[int, ServerEnd] = {}
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
@@ -213,7 +217,8 @@ class Halves:
             Identifiers(conn), now=self.now, epoch=EPOCH + self.now, session_seconds=self._session_seconds
         )
         server = self._servers[conn] = ServerEnd(session)
-        self.client.connection_opened(conn, {}, self.now)
+        date = {"Date": formatdate(EPOCH + self.now, usegmt=True)} if self._dated else {}
+        self.client.connection_opened(conn, date, self.now)
         self._flush(conn, server)
 
     def _serve(self, conn: int, data: bytes) -> None:

@@ -55,6 +55,9 @@ class Driver:
         self.audio: dict[int, bytearray] = {}
         self.events: list[ev.Event] = []
         self.dialled: list[tuple[float, int]] = []
+        "When each connection that carries the stream, or is to carry it, was dialled."
+        self.repairs: list[tuple[float, int]] = []
+        "When each connection of a repair was dialled."
         self.closed: list[int] = []
         self.pings: list[tuple[float, int]] = []
         self.auto_pong = True
@@ -75,7 +78,7 @@ class Driver:
         while actions := self.session.actions():
             for action in actions:
                 if isinstance(action, Connect):
-                    self.dialled.append((self.now, action.conn))
+                    (self.repairs if action.role == "repair" else self.dialled).append((self.now, action.conn))
                     self.wire[action.conn] = []
                     self.audio[action.conn] = bytearray()
                 elif isinstance(action, Send):
@@ -114,6 +117,12 @@ class Driver:
 
     @property
     def conn(self) -> int:
+        """The connection that carries the stream."""
+        return self.session.connection
+
+    @property
+    def spare(self) -> int:
+        """The newest connection that was dialled for the stream."""
         return self.dialled[-1][1]
 
     def start(self) -> Driver:
@@ -121,16 +130,27 @@ class Driver:
         self.pump()
         return self
 
-    def open(self) -> Driver:
-        self.session.connection_opened(self.conn, {}, self.now)
-        self.say({"type": "session.created", "session": {"type": "transcription"}})
-        return self
+    def open(self, conn: int | None = None, headers: dict[str, str] | None = None, **session: Any) -> Driver:
+        number = self.conn if conn is None else conn
+        self.session.connection_opened(number, headers or {}, self.now)
+        return self.say({"type": "session.created", "session": {"type": "transcription", **session}}, conn=number)
 
-    def configure(self) -> Driver:
+    def configure(self, conn: int | None = None, **session: Any) -> Driver:
         """Accept the newest session.update as it is."""
-        update = [m for m in self.wire[self.conn] if m["type"] == "session.update"][-1]
-        self.say({"type": "session.updated", "session": update["session"]})
-        return self
+        number = self.conn if conn is None else conn
+        update = [m for m in self.wire[number] if m["type"] == "session.update"][-1]
+        return self.say({"type": "session.updated", "session": {**update["session"], **session}}, conn=number)
+
+    def repair(self, *answers: dict[str, Any]) -> Driver:
+        """Let the newest repair reach its commit, and answer it with item `again` and *answers* about that."""
+        conn = self.repairs[-1][1]
+        self.open(conn).configure(conn)
+        while not self.commits(conn):
+            due = self.session.get_timer()
+            assert due is not None and due < self.now + 30, "the repair does not come to its commit"
+            self.at(due)
+        committed = {"type": "input_audio_buffer.committed", "item_id": "again", "previous_item_id": None}
+        return self.say(committed, *({"item_id": "again", **answer} for answer in answers), conn=conn)
 
     def connect(self) -> Driver:
         return self.start().open().configure()

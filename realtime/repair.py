@@ -1,0 +1,150 @@
+"""A second chance for an item that failed or was not answered: its audio once more, on a short connection of its own.
+
+Never on a buffer that holds live audio. One repair at a time, one commit each, once per turn (S7). A connection that
+drops is no failure: the attempt starts over, as long as there is time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from .connection import Connection
+from .ledger import Fate, State
+from .stream import Stream
+from .turn import Phase, Turn
+from .writing import MAX_APPEND_S, TAIL_MS, Pace, Writer
+
+ANSWER_S = 6.0
+"What a repair may take, besides the time of its audio at the pace of a replay."
+_ON_THE_WAY = frozenset({State.SENT, State.COMMITTED})
+
+
+class Repairer:
+    """The turns that wait for their second chance, and the one that has it."""
+
+    def __init__(self, stream: Stream, writer: Writer) -> None:
+        self._stream = stream
+        self._writer = writer
+        self._queue: deque[Turn] = deque()
+        self._pace = Pace(stream)
+        self._cursor = 0
+        self._deadline = math.inf
+        self._dial_at = 0.0
+        self._wake_at = math.inf
+        self.turn: Turn | None = None
+        "The one under way."
+        self.conn: Connection | None = None
+
+    def take(self, turn: Turn, now: float) -> bool:
+        """Give *turn* its second chance; False if it had it, or its audio is not all there any more."""
+        stream = self._stream
+        if turn.repairs or turn.end is None or turn.span_end is None or not stream.options.replay_window_ms:
+            return False
+        if stream.ledger.kept_from > turn.start or not stream.ledger.has_speech(turn.span_start, turn.span_end):
+            return False
+        stream.book.supersede(turn)
+        self._release(turn)
+        turn.repairs += 1
+        turn.restart(Phase.REPAIR)
+        self._queue.append(turn)
+        stream.stats.repairs += 1
+        self._advance_queue(now)
+        return True
+
+    def _release(self, turn: Turn) -> None:
+        assert turn.span_end is not None
+        pending = Fate(State.PENDING, turn=turn.serial)
+        self._stream.ledger.move(turn.span_start, turn.span_end, _ON_THE_WAY, pending)
+
+    def _advance_queue(self, now: float) -> None:
+        while self.turn is None and self._queue:
+            turn = self._queue.popleft()
+            if turn.phase is Phase.REPAIR:
+                assert turn.span_end is not None
+                self.turn, self._dial_at = turn, now
+                speed = self._pace.speed
+                self._deadline = now + ANSWER_S + (turn.span_end - turn.span_start) / self._stream.rate / speed
+
+    # Its connection -----------------------------------------------------------------------------------------
+
+    def may_dial(self, now: float) -> bool:
+        """Whether a connection is wanted now."""
+        return self.turn is not None and self.conn is None and now >= self._dial_at
+
+    def dialled(self, conn: Connection) -> None:
+        """*conn* is under way."""
+        self.conn = conn
+
+    def lost(self, now: float, delay: float) -> None:
+        """The connection ended before its answer; the next attempt follows in *delay* seconds."""
+        self.conn, self._dial_at = None, now + delay
+        if self.turn is not None and self.turn.phase in (Phase.REPAIR, Phase.COMMITTED):
+            self._release(self.turn)
+            self.turn.restart(Phase.REPAIR)
+
+    def pause(self) -> None:
+        """The stream has no connection: one is not dialled for this, and the time begins anew when it is back."""
+        if self.turn is not None and self.conn is None:
+            self._queue.appendleft(self.turn)
+            self.turn = None
+
+    def resume(self, now: float) -> None:
+        """The service is back."""
+        self._advance_queue(now)
+
+    def next_message(self, conn: Connection, now: float) -> bytes | None:
+        """The next message for the repair's connection."""
+        self._wake_at = math.inf
+        if conn.outbox:
+            return conn.outbox.popleft()
+        turn = self.turn
+        if turn is None or turn.span_end is None or turn.commit_sent_at is not None:
+            return None
+        if turn.connection != conn.id:
+            turn.connection, self._cursor = conn.id, turn.span_start
+            turn.synthetic = self._stream.samples(TAIL_MS)
+            self._pace.begin(now)
+        if self._cursor >= turn.span_end:
+            self._wake_at = self._writer.commit_time(turn, conn)
+            return self._writer.end_turn(turn, conn, now)
+        if now < self._pace.due(self._cursor) - 1e-6:
+            self._wake_at = self._pace.due(self._cursor)
+            return None
+        last = self._pace.limit(self._cursor, turn.span_end)
+        first = max(self._cursor, self._stream.ledger.kept_from)
+        message = self._writer.append(conn, first, last, now)
+        if message is None:
+            self._give_up("window_exceeded", now)
+            return None
+        self._pace.written(first, min(last, first + round(MAX_APPEND_S * self._stream.rate)), now)
+        assert conn.map.last_position is not None
+        self._cursor = conn.map.last_position
+        return message
+
+    # Its end ------------------------------------------------------------------------------------------------
+
+    def finished(self, now: float) -> Connection | None:
+        """The connection to close, if the repair under way has come to its end."""
+        if self.turn is not None and now >= self._deadline:
+            self._give_up("no_transcript", now)
+        if self.turn is not None and self.turn.phase not in (Phase.READY, Phase.SETTLED):
+            return None
+        conn, self.conn, self.turn = self.conn, None, None
+        self._deadline = math.inf
+        self._advance_queue(now)
+        return conn
+
+    def _give_up(self, cause: str, now: float) -> None:
+        if self.turn is not None and self.turn.phase not in (Phase.READY, Phase.SETTLED):
+            self._stream.book.lose(self.turn, cause, now)
+
+    def deadline(self) -> float | None:
+        """When something is due next."""
+        turn, conn = self.turn, self.conn
+        if turn is None:
+            return None
+        if conn is None:
+            return min(self._deadline, self._dial_at)
+        waits = conn.ready and conn.in_flight == 0 and turn.commit_sent_at is None
+        return min(self._deadline, self._wake_at) if waits else self._deadline
