@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from . import messages as wire
 from .connection import Connection
+from .errors import COMMIT_EMPTY
 from .events import Committed, ServerError, SpeechStarted, SpeechStopped, WireEvent
 from .finalizing import Finalizer
 from .ledger import Fate, State
@@ -18,7 +19,6 @@ REPLAY_TOLERANCE_MS = 1000
 TextMessage: TypeAlias = (
     "wire.TranscriptionDelta | wire.TranscriptionCompleted | wire.TranscriptionSegment | wire.TranscriptionFailed"
 )
-COMMIT_EMPTY = "input_audio_buffer_commit_empty"
 VENDOR_FAILED = "vendor_failed"
 "Cause of a loss that a `ServerError` with its times has told already."
 
@@ -26,7 +26,7 @@ VENDOR_FAILED = "vendor_failed"
 class Receiver:
     """Applies the events of a configured connection. Never raises for anything a server can send."""
 
-    def __init__(self, stream: Stream, finalizer: Finalizer, report: Callable[[ServerError], None]) -> None:
+    def __init__(self, stream: Stream, finalizer: Finalizer, report: Callable[[ServerError, float], None]) -> None:
         self._stream = stream
         self._book = stream.book
         self._finalizer = finalizer
@@ -238,7 +238,7 @@ class Receiver:
         if turn is not None:
             self._lose_turn(turn, error, now)
         else:
-            self._report(server_error(error))
+            self._report(server_error(error), now)
             self._finalizer.commit_refused(event_id, empty=False)
 
     def _lose_turn(self, turn: Turn, error: wire.ErrorDetails, now: float) -> None:
@@ -246,7 +246,7 @@ class Receiver:
         end = turn.end if turn.end is not None else self._stream.ledger.accepted
         start_ms = self._book.ms(turn.start)
         duration_ms = max(1, self._book.ms(end) - start_ms)
-        self._report(server_error(error, item_id=turn.item_id, start_ms=start_ms, duration_ms=duration_ms))
+        self._report(server_error(error, item_id=turn.item_id, start_ms=start_ms, duration_ms=duration_ms), now)
         self._book.lose(turn, VENDOR_FAILED, now)
 
 

@@ -59,7 +59,7 @@ class Session:
         self._turns = ClientTurns(self._stream)
         self._sender = Sender(self._stream, self._finalizer)
         self._reports = Reports(self._stream)
-        self._receiver = Receiver(self._stream, self._finalizer, lambda e: self._reports.server_error(e, live=True))
+        self._receiver = Receiver(self._stream, self._finalizer, self._reports.live_error)
         self._backoff = Backoff()
         self._actions: list[Action] = []
         self._conn: Connection | None = None
@@ -173,6 +173,7 @@ class Session:
             stream.book.lose(turn, "stopped", now)
         stream.settle_rest("stopped")
         stream.book.flush_loss()
+        self._reports.folding.finish()
         if self._conn is not None:
             self._close(self._conn, 1000)
         self._dial_at = None
@@ -259,7 +260,7 @@ class Session:
             return
         if useful:
             self._reports.forget()
-        if is_refusal(code, conn.refusal) and not useful:
+        if is_refusal(code, conn.refusal, reason) and not useful:
             wait = self._backoff.refused(now, self._random())
             if wait is None:
                 self._fail(conn, code, reason, now)
@@ -322,11 +323,12 @@ class Session:
         elif isinstance(message, wire.ErrorMessage) and not conn.ready:
             error = server_error(message.error)
             conn.refusal = error.code
-            self._reports.server_error(error, live=False)
             if conn.update_id and message.error.event_id == conn.update_id:
                 # The update was discarded whole: without it no text would ever come on this connection.
-                self._stream.emit(config_error(error))
+                self._reports.client_error(config_error(error))
                 self._lose_connection(conn, "", f"session.update was refused: {error.code}", now)
+            else:
+                self._reports.setup_error(error)
         else:
             self._receiver.receive(conn, message, data, now)
 
@@ -348,7 +350,8 @@ class Session:
             self._send_update(conn)
             return
         if differences.grave:
-            self._stream.emit(ClientError("echo_mismatch", "; ".join(differences.grave)))
+            conn.refusal = "echo_mismatch"
+            self._reports.client_error(ClientError(conn.refusal, "; ".join(differences.grave)))
             self._lose_connection(conn, "", "the server did not take the configuration", now)
             return
         conn.stage = Stage.READY
@@ -369,7 +372,8 @@ class Session:
             yield self._dial_at
         if self.state is S.DRAINING:
             yield self._drain_deadline
-        for deadline in (self._finalizer.deadline(), self._stream.book.hold_deadline()):
+        reports = self._reports.folding.deadline()
+        for deadline in (self._finalizer.deadline(), self._stream.book.hold_deadline(), reports):
             if deadline is not None:
                 yield deadline
         conn = self._conn
@@ -396,6 +400,7 @@ class Session:
         if conn is not None and conn.stage is not Stage.CLOSED:
             self._check_connection(conn, now)
         self._stream.book.advance(now)
+        self._reports.folding.advance(now)
         self._flush(now)
 
     def _check_connection(self, conn: Connection, now: float) -> None:
