@@ -19,6 +19,7 @@ from ten_packages.extension.openai_asr_python.realtime.errors import (
     row_of,
     row_of_ending,
 )
+from ten_packages.extension.openai_asr_python.realtime.reporting import server_error_text
 from ten_packages.extension.openai_asr_python.realtime.session import SessionState
 
 STANDS_FOR = {"5xx": ["500", "502", "503", "520"], "none": ["0"]}
@@ -368,6 +369,10 @@ def test_failed_items_are_told_one_by_one_and_a_row_of_them_with_their_number_an
     assert reports(d) == [("server_error", 1)] * 3 + [("server_error", 7)]
     last = d.of(ev.ServerError)[-1]
     assert (last.start_ms, last.duration_ms, last.item_id) == (600, 1_400, "")
+    text = (
+        "the server reported server_error for 7 more items: no luck; 1400 ms of audio from 600 ms on, in all, will have"
+    )
+    assert server_error_text(last) == f"{text} no transcript"
     assert sum(e.duration_ms for e in d.of(ev.ServerError)) == 2_000
 
 
