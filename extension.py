@@ -37,6 +37,7 @@ from .realtime import events as ev
 from .realtime.errors import ConfigurationError
 from .realtime.models import resolve_turn_detection
 from .realtime.receiving import ITEM_FAILED
+from .realtime.reporting import server_error_text
 from .telemetry import NON_FATAL, PRIVATE_RESULT_LOG, Redactor, Telemetry, asr_info, status_arguments
 
 FATAL = -1000
@@ -404,14 +405,11 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
 
     @override
     def on_asr_server_error(self, event: ev.ServerError) -> None:
-        self._telemetry.vendor("error", f"vendor_error: code: {event.code}, reason: {event.message}")
-        where = f" (item {event.item_id})" if event.item_id else ""
-        message = f"the server reported {event.code}{where}: {event.message}".rstrip(": ")
-        if event.duration_ms is not None:
-            outcome = "are sent once more" if event.repairing else "will have no transcript"
-            message += f"; {event.duration_ms} ms of audio from {event.start_ms} ms on {outcome}"
+        times = f" ({event.count} times)" if event.count > 1 else ""
+        self._telemetry.vendor("error", f"vendor_error: code: {event.code}, reason: {event.message}{times}")
         metadata = self.metadata if event.start_ms is None else self._metadata_of(event.start_ms)
-        self._put_error(FATAL if event.fatal else NON_FATAL, message, event.code, event.message, metadata)
+        code = FATAL if event.fatal else NON_FATAL
+        self._put_error(code, server_error_text(event), event.code, event.message, metadata)
 
     @override
     def on_asr_client_error(self, event: ev.ClientError) -> None:

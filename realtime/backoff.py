@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .errors import Outcome, row_of_ending
+
 USEFUL_MAX_S = 0.25
 "After a useful connection the next dial waits at most this: long enough that many streams do not move in step."
 BASE_S = 0.5
@@ -18,17 +20,11 @@ REFUSALS = 6
 "A key, model or quota refused this often in a row is refused for good,"
 REFUSED_FOR_S = 30.0
 "but not before this long after the first: keys take a moment to become valid."
-REFUSED_STATUS = frozenset({400, 401, 403, 404, 405})
-REFUSED_CLOSE = frozenset({1008, 3000, 4000})
-REFUSED_CODES = frozenset(
-    {"invalid_api_key", "invalid_model", "missing_model", "beta_api_shape_disabled", "insufficient_quota"}
-)
 
 
-def is_refusal(code: str, error_code: str) -> bool:
+def is_refusal(code: str, error_code: str, reason: str = "") -> bool:
     """Whether trying again cannot help by itself. *code*: HTTP status or close code; *error_code*: the last error's."""
-    number = int(code) if code.isdigit() else 0
-    return error_code in REFUSED_CODES or number in REFUSED_STATUS or number in REFUSED_CLOSE
+    return row_of_ending(code, error_code, reason).outcome is Outcome.REFUSED
 
 
 @dataclass

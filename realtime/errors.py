@@ -1,4 +1,7 @@
-"""The errors this project raises itself, by who is to blame.
+"""Errors: what each one means for the stream, and the one this project raises itself.
+
+`row_of` and `row_of_ending` look up the table of `error_table.py`, which is all anybody knows about the errors, closes
+and HTTP answers of a service: what is a refusal, what is repaired, what is not told is decided there and nowhere else.
 
 ``ConfigurationError`` is ours: somebody asked for something that cannot work. Its message names the field,
 what was given and what would be right, and never contains a secret.
@@ -10,6 +13,26 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from .error_table import (
+    COMMIT_EMPTY,
+    NO_HTTP,
+    OTHER,
+    OWN_CODES,
+    SESSION_EXPIRED,
+    TABLE,
+    Outcome,
+    OwnCode,
+    Row,
+    Where,
+)
+
+__all__ = [
+    "COMMIT_EMPTY", "OTHER", "OWN_CODES", "SESSION_EXPIRED", "TABLE", "ConfigurationError", "Outcome", "OwnCode",
+    "Problem", "Row", "Where", "is_expiry", "mask_keys", "row_of", "row_of_ending", "show_value",
+]  # fmt: skip
+
+_ROWS = {(row.where, code): row for row in TABLE for code in row.codes}
+_GOING_AWAY = "1001"
 _MAX_SHOWN = 80
 # A key, what follows "Bearer", a URL's user name and password: somebody may have put one in the wrong place.
 _SECRET = re.compile(r"\b(?:sk|ek|pk|sess|rk)[-_][\w-]{4,}|(?i:\bbearer)\s+\S+|(?:(?<=//)|^)[^/\s@]+@")
@@ -39,6 +62,40 @@ def show_value(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"a list of {len(value)}"
     return f"a value of type {type(value).__name__}"
+
+
+def row_of(where: Where, code: str) -> Row:
+    """The row of *code* (an `error.code` or its type, a close code, an HTTP status) that came *where*."""
+    row = _ROWS.get((where, code))
+    if row is None and where is Where.HTTP:
+        row = _ROWS.get((where, f"{code[:1]}xx"))
+    return row or _ROWS[where, OTHER]
+
+
+def row_of_ending(code: str, error_code: str = "", reason: str = "") -> Row:
+    """The row of a connection that ended, or did not come about.
+
+    *code*: HTTP status or close code; anything else means there was neither. *error_code*: of the last `error` before
+    the session was configured. What a service names, there or at the end of the close's *reason* (`type.code`), is
+    worth more than the number: 1013 alone means "try later".
+    """
+    for name in (error_code, reason.rpartition(".")[2]):
+        row = row_of(Where.SETUP, name)
+        if row.outcome is Outcome.REFUSED:
+            return row
+    if is_expiry(error_code, code, reason):
+        return row_of(Where.LIVE, SESSION_EXPIRED)
+    number = int(code) if code.isascii() and code.isdigit() else 0
+    if number >= 1000:
+        return row_of(Where.CLOSE, code)
+    return row_of(Where.HTTP, code if number else NO_HTTP)
+
+
+def is_expiry(error_code: str, code: str, reason: str) -> bool:
+    """Whether a connection ended because its session was as old as the service allows: nobody's fault."""
+    if SESSION_EXPIRED in (error_code, reason.rpartition(".")[2]):
+        return True
+    return code == _GOING_AWAY and "maximum duration" in reason.lower()
 
 
 class Problem(NamedTuple):

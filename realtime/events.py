@@ -90,8 +90,11 @@ class ServerError(Event):
     fatal: bool = False
     start_ms: int | None = None
     duration_ms: int | None = None
+    "Of a failed item: its audio. Of several: where the first begins, and how much it is in all."
     repairing: bool = False
     "The audio of the item it failed is sent once more; if that fails, too, `AudioLost` tells."
+    count: int = 1
+    "Errors this report stands for: more than one when the same kept coming (then the details are the newest's)."
 
 
 @dataclass(frozen=True)

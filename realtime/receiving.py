@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from . import messages as wire
 from .connection import Connection, Role
+from .errors import COMMIT_EMPTY
 from .events import Committed, ServerError, SpeechStarted, SpeechStopped, WireEvent
 from .finalizing import Finalizer
 from .ledger import Fate, State
@@ -19,7 +20,6 @@ REPLAY_TOLERANCE_MS = 1000
 TextMessage: TypeAlias = (
     "wire.TranscriptionDelta | wire.TranscriptionCompleted | wire.TranscriptionSegment | wire.TranscriptionFailed"
 )
-COMMIT_EMPTY = "input_audio_buffer_commit_empty"
 VENDOR_FAILED = "vendor_failed"
 "Cause of a loss: the server failed the item, and its repair."
 ITEM_FAILED = "item_failed"
@@ -34,7 +34,7 @@ class Receiver:
         stream: Stream,
         finalizer: Finalizer,
         repair: Callable[[Turn, float], bool],
-        report: Callable[[ServerError], None],
+        report: Callable[[ServerError, float], None],
     ) -> None:
         """*repair* gives a turn whose item failed a second chance, or says that it had it."""
         self._stream = stream
@@ -277,7 +277,7 @@ class Receiver:
         if turn is not None:
             self._item_failed(turn, error, now)
         else:
-            self._report(server_error(error))
+            self._report(server_error(error), now)
             self._finalizer.commit_refused(event_id, empty=False)
 
     def _item_failed(self, turn: Turn, error: wire.ErrorDetails, now: float) -> None:
@@ -290,7 +290,7 @@ class Receiver:
         duration_ms = max(1, self._book.ms(end) - start_ms)
         details = server_error(error, item_id=turn.item_id, start_ms=start_ms, duration_ms=duration_ms)
         again = self._repair(turn, now)
-        self._report(replace(details, repairing=again))
+        self._report(replace(details, repairing=again), now)
         if not again:
             self._book.lose(turn, ITEM_FAILED, now)
 

@@ -171,7 +171,8 @@ class Sender:
             begin = max(start, first - stream.samples(padding), floor)
             for _, end_of_run, fate in ledger.fates(begin, first):
                 begin = begin if fate.state is State.GATED else end_of_run
-            first = begin
+            written = conn.map.last_position
+            first = written if written is not None and begin < written < first else begin
         longest = stream.samples(padding + stream.options.turn_detection.effective_silence_ms)
         while last < end:
             gap = next(ledger.fates(last, end), None)

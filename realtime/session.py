@@ -19,8 +19,8 @@ from .actions import Action, Close, Connect, Ping, Send
 from .backoff import USEFUL_AFTER_S, Backoff, is_refusal, retry_after_seconds
 from .client_turns import ClientTurns
 from .connection import Connection, Encoder, Role, Stage
-from .errors import show_value
-from .events import ClientError, Connected, Connecting, Disconnected, Event, WireEvent
+from .errors import SESSION_EXPIRED, show_value
+from .events import ClientError, Connected, Connecting, Disconnected, Event, ServerError, WireEvent
 from .finalizing import Finalizer
 from .handshake import check_echo, config_error, update_message
 from .lifecycle import TRANSITIONS, SessionState
@@ -39,7 +39,6 @@ from .writing import Writer
 S = SessionState
 OVERDUE = "overdue"
 "Stands where a close code stands, when we end a connection for what it owes."
-SESSION_EXPIRED = "session_expired"
 SIGNS_OF_SPEECH = (wire.SpeechStarted, wire.TranscriptionDelta, wire.TranscriptionCompleted)
 MIN_WINDOW_S = 10.0
 "Audio kept for a first send when replay is switched off."
@@ -76,12 +75,7 @@ class Session:
         self._reports = Reports(self._stream)
         self._repairer = Repairer(self._stream, self._writer)
         self._watchdog = Watchdog(self._stream)
-        self._receiver = Receiver(
-            self._stream,
-            self._finalizer,
-            self._repairer.take,
-            lambda e: self._reports.server_error(e, live=True),
-        )
+        self._receiver = Receiver(self._stream, self._finalizer, self._repairer.take, self._reports.live_error)
         self._stream.book.on_missing = self._repairer.take
         self._backoff = Backoff()
         self._side_backoff = Backoff()
@@ -219,6 +213,7 @@ class Session:
             stream.book.lose(turn, "stopped", now)
         stream.settle_rest("stopped")
         stream.book.flush_loss()
+        self._reports.folding.finish()
         for conn in self._connections():
             self._close(conn, 1000)
         self._dial_at = None
@@ -334,7 +329,7 @@ class Session:
             self._redial(conn, code, reason, now, useful, retry_after)
 
     def _redial(self, conn: Connection, code: str, reason: str, now: float, useful: bool, retry_after: float) -> None:
-        if is_refusal(code, conn.refusal) and not useful:
+        if is_refusal(code, conn.refusal, reason) and not useful:
             wait = self._backoff.refused(now, self._random())
             if wait is None:
                 self._fail(conn, code, reason, now)
@@ -415,17 +410,25 @@ class Session:
         elif isinstance(message, wire.ErrorMessage) and not conn.ready:
             error = server_error(message.error)
             conn.refusal = error.code
-            if conn.role is Role.MAIN:
-                self._reports.server_error(error, live=False)
             if conn.update_id and message.error.event_id == conn.update_id:
                 # The update was discarded whole: without it no text would ever come on this connection.
-                if conn.role is Role.MAIN:
-                    self._stream.emit(config_error(error))
+                self._tell_of_setup(conn, config_error(error))
                 self._lose_connection(conn, "", f"session.update was refused: {error.code}", now)
+            else:
+                self._tell_of_setup(conn, error)
         else:
             self._receiver.receive(conn, message, data, now)
             if conn is self._conn and isinstance(message, SIGNS_OF_SPEECH):
                 self._watchdog.heard(conn)
+
+    def _tell_of_setup(self, conn: Connection, error: ClientError | ServerError) -> None:
+        """Trouble before the session is configured; that of other connections than the stream's is not told."""
+        if conn.role is not Role.MAIN:
+            return
+        if isinstance(error, ServerError):
+            self._reports.setup_error(error)
+        else:
+            self._reports.client_error(error)
 
     def _send_update(self, conn: Connection) -> None:
         conn.update_id = self._stream.new_id("update")
@@ -448,8 +451,8 @@ class Session:
             self._send_update(conn)
             return
         if differences.grave:
-            if conn.role is Role.MAIN:
-                self._stream.emit(ClientError("echo_mismatch", "; ".join(differences.grave)))
+            conn.refusal = "echo_mismatch"
+            self._tell_of_setup(conn, ClientError(conn.refusal, "; ".join(differences.grave)))
             self._lose_connection(conn, "", "the server did not take the configuration", now)
             return
         conn.stage = Stage.READY
@@ -475,7 +478,8 @@ class Session:
             yield self._dial_at
         if self.state is S.DRAINING:
             yield self._drain_deadline
-        for deadline in (self._finalizer.deadline(), self._stream.book.hold_deadline()):
+        reports = self._reports.folding.deadline()
+        for deadline in (self._finalizer.deadline(), self._stream.book.hold_deadline(), reports):
             if deadline is not None:
                 yield deadline
         for conn in self._connections():
@@ -510,6 +514,7 @@ class Session:
             self._check_connection(conn, now)
         self._check_overdue(now)
         self._stream.book.advance(now)
+        self._reports.folding.advance(now)
         self._flush(now)
 
     def _check_connection(self, conn: Connection, now: float) -> None:

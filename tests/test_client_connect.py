@@ -245,7 +245,7 @@ async def test_a_socket_that_raises_what_nobody_expected_is_a_lost_connection(ca
 
 async def test_a_drop_is_told_and_what_was_not_answered_goes_out_on_the_next_connection() -> None:
     stuck, go = Gate(), Gate()
-    first = configured(hear(ms=20), block(stuck), wait(go), close(1001, "Your session hit the maximum duration."))
+    first = configured(hear(ms=20), block(stuck), wait(go), close(1001, "going away"))
     second = configured(hear(ms=500), expect(COMMIT), say(committed("i2"), completed("i2", "all of it")))
     async with scripted(first, second) as network:
         client, heard = make_client(network)

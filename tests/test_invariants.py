@@ -7,6 +7,7 @@ byte. Truth is kept by the test: the audio it pushed and the order in which it a
 from __future__ import annotations
 
 import random
+from email.utils import formatdate
 from typing import Any
 
 import numpy as np
@@ -15,15 +16,32 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sessions import COMMITTING, STREAMING, TRANSCRIPTION, Driver, options
 from ten_packages.extension.openai_asr_python.realtime import events as ev
+from ten_packages.extension.openai_asr_python.realtime.connection import Connection
 from ten_packages.extension.openai_asr_python.realtime.ledger import State
 from ten_packages.extension.openai_asr_python.realtime.session import SessionState
 
 RATE = 24_000
+EPOCH = 1_790_000_000
 NOISE = np.random.default_rng(7).integers(-9_000, 9_000, RATE * 4, dtype=np.int16)
 
 
+class Peer:
+    """The server's end of one connection."""
+
+    def __init__(self, conn: int, repair: bool) -> None:
+        self.conn = conn
+        self.repair = repair
+        self.up = False
+        self.read = 0
+        self.buffered = 0
+        self.due: list[dict[str, Any]] = []
+        self.previous: str | None = None
+        self.speech_item: str | None = None
+        self.ends_at: float | None = None
+
+
 class Simulation:
-    """A session, a server that behaves like one, and a network that does not."""
+    """A session, servers that behave like some, and a network that does not."""
 
     def __init__(self, detection: str, model: str, seed: int, window_ms: int, *, healthy: bool = False) -> None:
         self.healthy = healthy
@@ -45,13 +63,10 @@ class Simulation:
         self.asked: list[tuple[str, float]] = []
         self.checked: dict[int, int] = {}
         self.finals: list[tuple[int, int]] = []
-        self.read: dict[int, int] = {}
-        self.buffered: dict[int, int] = {}
-        self.due: list[dict[str, Any]] = []
+        self.peers: dict[int, Peer] = {}
         self.items = 0
-        self.previous: str | None = None
         self.speaking = False
-        self.speech_item: str | None = None
+        self.served_at = 0.0
         self.d.start()
 
     # What can happen
@@ -83,28 +98,62 @@ class Simulation:
         self.d.pump()
 
     def let_time_pass(self) -> None:
-        self.d.at(self.d.now + self.rng.choice([0.001, 0.1, 0.5, 3.0]))
+        until = self.d.now + self.rng.choice([0.001, 0.1, 0.5] if self.healthy else [0.001, 0.1, 0.5, 3.0])
+        if self.healthy and until - self.served_at > 2.5:
+            self.serve()  # it may be slow; it does not keep silent for as long as a sick one
+        while ending := [p for p in self._peers() if p.ends_at is not None and p.ends_at <= until]:
+            peer = min(ending, key=lambda p: p.ends_at or 0.0)
+            self.d.at(max(self.d.now, peer.ends_at or 0.0))
+            peer.ends_at = None
+            if peer.conn not in self.d.closed:
+                self.d.say({"type": "error", "error": {"code": "session_expired"}}, conn=peer.conn)
+                self._drop(peer, 1001)
+        self.d.at(until)
+
+    def _peers(self) -> list[Peer]:
+        """Of every connection that was dialled and not closed."""
+        for dialled, repair in ((self.d.dialled, False), (self.d.repairs, True)):
+            for _, conn in dialled:
+                self.peers.setdefault(conn, Peer(conn, repair))
+        for conn in self.d.closed:
+            self.peers.pop(conn, None)
+        gone = set(self.d.closed)
+        self.peers = {conn: peer for conn, peer in self.peers.items() if conn not in gone}
+        return list(self.peers.values())
+
+    def _live(self) -> list[Peer]:
+        return [peer for peer in self._peers() if peer.up]
 
     def network_comes_up(self) -> None:
-        if self.d.session.state is SessionState.CONNECTING:
-            self.d.open()
-            if self.d.session.state is SessionState.CONNECTING and self.rng.random() < 0.9:
-                self.d.configure()
+        for peer in self._peers():
+            if not peer.up:
+                self._accept(peer, accepted=self.rng.random() < 0.9)
+
+    def _accept(self, peer: Peer, *, accepted: bool = True) -> None:
+        life = self.rng.choice([4.0, 8.0, 3600.0])
+        date = {"Date": formatdate(EPOCH + self.d.now, usegmt=True)}
+        self.d.open(peer.conn, date)
+        if accepted and peer.conn not in self.d.closed:
+            peer.up, peer.ends_at = True, self.d.now + life
+            self.d.configure(peer.conn, expires_at=int(EPOCH + self.d.now) + int(life))
 
     def network_drops(self) -> None:
-        if not self.d.dialled:
-            return
-        self.d.drop(self.rng.choice([1000, 1001, 1006, 1011]))
-        self.due.clear()
-        self.speech_item = None
+        peers = self._peers()
+        if peers:
+            self._drop(self.rng.choice(peers), self.rng.choice([1000, 1001, 1006, 1011]))
+
+    def _drop(self, peer: Peer, code: int) -> None:
+        self.peers.pop(peer.conn, None)
+        self.d.session.connection_lost(peer.conn, code, "", self.d.now)
+        self.d.pump()
 
     def transport_blocks(self) -> None:
         self.d.take = False
 
     def transport_takes(self) -> None:
         self.d.take = True
-        if self.d.dialled:
-            self.d.session.sent(self.d.conn, 1, self.d.now)
+        for peer in self._peers():
+            self.d.session.sent(peer.conn, 1, self.d.now)
             self.d.pump()
 
     def finalize(self) -> None:
@@ -117,80 +166,91 @@ class Simulation:
 
     def server_reads(self) -> None:
         """Take what is on the wire and owe the answers."""
-        if not self.d.session.connected:
-            return
-        conn = self.d.conn
-        for message in self.d.wire[conn][self.read.get(conn, 0) :]:
-            if message["type"] == "input_audio_buffer.append":
-                self.buffered[conn] = self.buffered.get(conn, 0) + message["audio"]
-            elif message["type"] == "input_audio_buffer.commit":
-                self._commit(conn, message["event_id"])
-        self.read[conn] = len(self.d.wire[conn])
+        for peer in self._live():
+            for message in self.d.wire[peer.conn][peer.read :]:
+                if message["type"] == "input_audio_buffer.append":
+                    peer.buffered += message["audio"]
+                elif message["type"] == "input_audio_buffer.commit":
+                    self._commit(peer, message["event_id"])
+            peer.read = len(self.d.wire[peer.conn])
 
-    def _commit(self, conn: int, event_id: str) -> None:
-        if self.buffered.get(conn, 0) < 4_800:
-            self.due.append(
+    def _commit(self, peer: Peer, event_id: str) -> None:
+        if peer.buffered < 4_800:
+            peer.due.append(
                 {"type": "error", "error": {"code": "input_audio_buffer_commit_empty", "event_id": event_id}}
             )
             return
-        self.buffered[conn] = 0
-        self._own_item(self.speech_item or self._new_item())
-        self.speech_item = None
+        peer.buffered = 0
+        self._own_item(peer, peer.speech_item or self._new_item())
+        peer.speech_item = None
 
     def _new_item(self) -> str:
         self.items += 1
         return f"item_{self.items}"
 
-    def _own_item(self, item: str) -> None:
-        self.due.append({"type": "input_audio_buffer.committed", "item_id": item, "previous_item_id": self.previous})
-        self.previous = item
+    def _own_item(self, peer: Peer, item: str) -> None:
+        peer.due.append({"type": "input_audio_buffer.committed", "item_id": item, "previous_item_id": peer.previous})
+        peer.previous = item
         kind = self.rng.choice(["text", "empty"] if self.healthy else ["text", "text", "empty", "failed", "never"])
         if kind != "never":
             fields: dict[str, Any] = {"transcript": "" if kind == "empty" else f"text of {item}"}
             if kind == "failed":
                 fields = {"error": {"code": None, "type": "server_error"}}
             name = "failed" if kind == "failed" else "completed"
-            self.due.append({"type": TRANSCRIPTION + name, "item_id": item, **fields})
+            peer.due.append({"type": TRANSCRIPTION + name, "item_id": item, **fields})
 
     def server_hears_speech(self) -> None:
-        if self.detection != "server_vad" or not self.d.session.connected or self.speech_item:
+        peers = [p for p in self._live() if not p.repair and not p.speech_item]
+        if self.detection != "server_vad" or not peers:
             return
-        written = len(self.d.audio[self.d.conn]) // 48
-        self.speech_item = self._new_item()
+        peer = self.rng.choice(peers)
+        written = len(self.d.audio[peer.conn]) // 48
+        peer.speech_item = self._new_item()
         self.d.say(
             {
                 "type": "input_audio_buffer.speech_started",
-                "item_id": self.speech_item,
+                "item_id": peer.speech_item,
                 "audio_start_ms": max(0, written - self.rng.randrange(400)),
-            }
+            },
+            conn=peer.conn,
         )
 
     def server_hears_the_end(self) -> None:
-        if self.speech_item and self.d.session.connected:
-            written = len(self.d.audio[self.d.conn]) // 48
-            self.d.say(
-                {"type": "input_audio_buffer.speech_stopped", "item_id": self.speech_item, "audio_end_ms": written}
-            )
-            self._own_item(self.speech_item)
-            self.speech_item = None
+        for peer in self._live():
+            if peer.speech_item:
+                written = len(self.d.audio[peer.conn]) // 48
+                self.d.say(
+                    {
+                        "type": "input_audio_buffer.speech_stopped",
+                        "item_id": peer.speech_item,
+                        "audio_end_ms": written,
+                    },
+                    conn=peer.conn,
+                )
+                self._own_item(peer, peer.speech_item)
+                peer.speech_item = None
 
     def server_says(self) -> None:
         """Pay a debt: commits in order, the rest in any."""
-        if not self.due or not self.d.session.connected:
+        peers = [p for p in self._live() if p.due]
+        if not peers:
             return
-        choices = [i for i, m in enumerate(self.due) if not m["type"].startswith("input_audio")]
-        first = next((i for i, m in enumerate(self.due) if m["type"].startswith("input_audio")), None)
+        peer = self.rng.choice(peers)
+        choices = [i for i, m in enumerate(peer.due) if not m["type"].startswith("input_audio")]
+        first = next((i for i, m in enumerate(peer.due) if m["type"].startswith("input_audio")), None)
         owed = [first] if first is not None else []
         index = self.rng.choice(owed + choices)
-        message = self.due[index]
+        message = peer.due[index]
         if message["type"] == TRANSCRIPTION + "completed" and self.rng.random() < 0.3:
-            self.d.delta(message["item_id"], "te")
-        del self.due[index]
-        self.d.say(*[message] * self.rng.choice([1, 1, 1, 2]))
+            delta = {"type": TRANSCRIPTION + "delta", "item_id": message["item_id"], "delta": "te"}
+            self.d.say(delta, conn=peer.conn)
+        del peer.due[index]
+        self.d.say(*[message] * self.rng.choice([1, 1, 1, 2]), conn=peer.conn)
 
     def server_says_junk(self) -> None:
-        if self.d.dialled:
-            self.d.say(self.rng.choice([b"{", b"[]", b'{"type":"x"}', b'{"type":"error"}']))
+        if peers := self._peers():
+            junk = self.rng.choice([b"{", b"[]", b'{"type":"x"}', b'{"type":"error"}'])
+            self.d.say(junk, conn=self.rng.choice(peers).conn)
 
     # What must be true
 
@@ -212,9 +272,15 @@ class Simulation:
 
     def _check_wire(self) -> None:
         """What is on the wire is the caller's audio at the place the map says, or silence; nothing final again."""
-        conn = self.d.session._conn
-        if conn is None or conn.id not in self.d.audio:
-            return
+        for conn in self.d.session._connections():
+            self._check_connection(conn)
+        self.finals = [
+            (f.start_ms * RATE // 1000, (f.start_ms + f.duration_ms) * RATE // 1000)
+            for f in self.d.finals
+            if not f.retracted
+        ]
+
+    def _check_connection(self, conn: Connection) -> None:
         wire = self.d.audio[conn.id]
         assert len(wire) == 2 * conn.map.written
         for stretch in conn.map.stretches[-3:]:
@@ -231,11 +297,6 @@ class Simulation:
             first = stretch.position + max(0, seen - stretch.offset)
             for start, end in self.finals:
                 assert min(end, stretch.position + stretch.length) - max(start, first) <= RATE // 500
-        self.finals = [
-            (f.start_ms * RATE // 1000, (f.start_ms + f.duration_ms) * RATE // 1000)
-            for f in self.d.finals
-            if not f.retracted
-        ]
 
     def _check_results(self) -> None:
         end = 0
@@ -256,17 +317,24 @@ class Simulation:
         for finalize_id, asked_at in self.asked[len(answers) :]:
             assert self.d.now <= asked_at + 2.0 + 1e-6, f"{finalize_id} is overdue"
 
+    def serve(self) -> None:
+        """Accept every connection, hear everything, answer everything."""
+        self.served_at = self.d.now
+        self.transport_takes()
+        for peer in self._peers():
+            if not peer.up:
+                self._accept(peer)
+        self.server_reads()
+        while any(peer.due for peer in self._live()):
+            self.server_says()
+
     def settle(self) -> None:
         """Let a healthy server answer everything."""
-        self.d.take = True
-        for _ in range(60):
-            if self.d.session.state is SessionState.CONNECTING:
-                self.d.open()
-                self.d.configure()
+        for _ in range(80):
             self.server_hears_the_end()
-            self.server_reads()
-            while self.due:
-                self.server_says()
+            self.serve()
+            for peer in self._peers():
+                peer.ends_at = None
             self.d.at(self.d.now + 0.25)
 
     def finish(self) -> None:
@@ -330,7 +398,7 @@ HEALTHY = [step for step, weight in STEPS for _ in range(weight) if step not in 
     ("detection", "model"),
     [("server_vad", COMMITTING), ("none", COMMITTING), ("local_vad", COMMITTING), ("local_vad", STREAMING)],
 )
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(st.integers(0, len(HEALTHY) - 1), min_size=30, max_size=120), seed=st.integers(0, 2**32))
 def test_nothing_is_lost_whatever_drops(detection: str, model: str, steps: list[int], seed: int) -> None:
     """Whatever the order of audio, time, answers and drops: every sample of speech ends in a transcript, once."""

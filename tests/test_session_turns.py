@@ -6,6 +6,7 @@ One file because every test is a few lines on the same driver.
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest

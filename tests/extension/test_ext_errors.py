@@ -102,6 +102,17 @@ def test_junk_and_strange_events_pass_by(junk: Json | str | bytes) -> None:
     assert not call.errors or junk == {"type": "error"}, "only an error event, however empty, is an error"
 
 
+def test_an_error_that_keeps_coming_does_not_flood_the_graph() -> None:
+    busy = [error_event(type="server_error", code="overloaded", message="busy")] * 50
+    with FakeServer(between_turns(*busy)) as server:
+        call = run_call(node(server.url), two_turns)
+    assert call.texts == ["one", "two"]
+    first, rest = call.errors
+    assert first["message"] == "the server reported overloaded: busy"
+    assert rest["message"] == "the server reported overloaded 99 more times: busy"
+    assert rest["vendor_info"] == {"vendor": "openai", "code": "overloaded", "message": "busy"}
+
+
 def test_null_and_missing_fields_of_transcripts_are_no_fault() -> None:
     async def sparse(peer: Peer) -> None:
         await peer.configure()
