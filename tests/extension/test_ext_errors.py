@@ -143,25 +143,49 @@ def test_an_event_type_nobody_knows_is_said_once_however_often_it_comes() -> Non
     assert call.metric("vendor_metrics")[-1]["unknown_events"] == 6
 
 
-def test_a_failed_item_costs_its_own_turn_and_no_other() -> None:
-    async def fail_first(peer: Peer) -> None:
+async def fail_first(peer: Peer) -> None:
+    await peer.configure()
+    await peer.heard(COMMIT)
+    await peer.committed("item_1")
+    await peer.delta("item_1", "shown")
+    error = {"type": "server_error", "code": None, "message": "no luck"}
+    await peer.say({"type": TRANSCRIPTION + "failed", "item_id": "item_1", "content_index": 0, "error": error})
+    await peer.transcribe("two", 2)
+
+
+def test_the_audio_of_a_failed_item_is_tried_once_more() -> None:
+    async def mend(peer: Peer) -> None:
+        await peer.configure()
+        await peer.transcribe("shown now", 1)
+
+    with FakeServer(fail_first, mend) as server:
+        call = run_call(node(server.url), two_turns)
+        assert len(server.peers) == 2
+    assert call.texts == ["shown now", "two"]
+    assert call.finals[0]["id"] == call.partials[0]["id"], "the same result, once more"
+    (error,) = call.errors
+    assert (error["code"], error["vendor_info"]["code"]) == (1000, "server_error")
+    assert "300 ms" in error["message"] and "100 ms" in error["message"] and "once more" in error["message"]
+
+
+def test_an_item_that_fails_twice_costs_its_own_turn_and_no_other() -> None:
+    async def fail(peer: Peer) -> None:
         await peer.configure()
         await peer.heard(COMMIT)
-        await peer.committed("item_1")
-        await peer.delta("item_1", "shown")
+        await peer.committed("again")
         error = {"type": "server_error", "code": None, "message": "no luck"}
-        await peer.say({"type": TRANSCRIPTION + "failed", "item_id": "item_1", "content_index": 0, "error": error})
-        await peer.transcribe("two", 2)
+        await peer.say({"type": TRANSCRIPTION + "failed", "item_id": "again", "content_index": 0, "error": error})
 
-    with FakeServer(fail_first) as server:
+    with FakeServer(fail_first, fail) as server:
         call = run_call(node(server.url), two_turns)
-        assert len(server.peers) == 1
+        assert len(server.peers) == 2
     assert call.texts == ["", "two"]
     assert call.finals[0]["id"] == call.partials[0]["id"], "what was shown is taken back under its own id"
-    (error,) = call.errors
-    assert error["vendor_info"] == {"vendor": "openai", "code": "server_error", "message": "no luck"}
-    assert "300 ms" in error["message"] and "100 ms" in error["message"], "says which audio has no text"
-    assert error["metadata"]["session_id"] == "call-1"
+    first, second = call.errors
+    assert first["vendor_info"] == {"vendor": "openai", "code": "server_error", "message": "no luck"}
+    assert second["vendor_info"]["code"] == "vendor_failed"
+    assert "300 ms" in second["message"] and "100 ms" in second["message"], "says which audio has no text"
+    assert first["metadata"]["session_id"] == second["metadata"]["session_id"] == "call-1"
 
 
 def test_an_error_while_connecting_does_not_end_the_attempts() -> None:
