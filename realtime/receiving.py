@@ -268,6 +268,8 @@ class Receiver:
         event_id = error.event_id or ""
         conn.unanswered.pop(event_id, None)
         turn = next((t for t in self._book.turns if event_id and t.commit_event_id == event_id), None)
+        if turn is not None and turn.phase in (Phase.COMMITTED, Phase.READY):
+            return  # the server had ended the turn by itself: its item is not the one that our commit did not make
         if str(error.code) == COMMIT_EMPTY:
             if turn is not None:
                 self._book.settle_empty(turn, now)

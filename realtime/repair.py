@@ -11,9 +11,9 @@ from collections import deque
 
 from .connection import Connection
 from .ledger import Fate, State
-from .stream import Stream
+from .stream import LEAD_IN_MARGIN_MS, Stream
 from .turn import Phase, Turn
-from .writing import MAX_APPEND_S, TAIL_MS, Pace, Writer
+from .writing import TAIL_MS, Pace, Writer
 
 ANSWER_S = 6.0
 "What a repair may take, besides the time of its audio at the pace of a replay."
@@ -102,7 +102,9 @@ class Repairer:
         if turn is None or turn.span_end is None or turn.commit_sent_at is not None:
             return None
         if turn.connection != conn.id:
-            turn.connection, self._cursor = conn.id, turn.span_start
+            lead_in = self._stream.options.turn_detection.prefix_padding_ms + LEAD_IN_MARGIN_MS
+            begin = max(turn.span_start, turn.start - self._stream.samples(lead_in))
+            turn.connection, self._cursor = conn.id, max(begin, self._stream.ledger.kept_from)
             turn.synthetic = self._stream.samples(TAIL_MS)
             self._pace.begin(now)
         if self._cursor >= turn.span_end:
@@ -112,13 +114,12 @@ class Repairer:
             self._wake_at = self._pace.due(self._cursor)
             return None
         last = self._pace.limit(self._cursor, turn.span_end)
-        first = max(self._cursor, self._stream.ledger.kept_from)
-        message = self._writer.append(conn, first, last, now)
+        message = self._writer.append(conn, self._cursor, last, now)
         if message is None:
             self._give_up("window_exceeded", now)
             return None
-        self._pace.written(first, min(last, first + round(MAX_APPEND_S * self._stream.rate)), now)
         assert conn.map.last_position is not None
+        self._pace.written(self._cursor, conn.map.last_position, now)
         self._cursor = conn.map.last_position
         return message
 

@@ -18,10 +18,11 @@ DIAL_AT = 0.75
 "Part of the lifetime after which the next session is dialled,"
 DIAL_BEFORE_S = 60.0
 "or this long before the end, whichever is later."
+DIAL_TAKES_S = 0.5
 CUT_BEFORE_S = 10.0
 "An open turn is ended at the next quiet place in the last tenth of the lifetime, at most this long before the end,"
-CUT_AT_LEAST_S = 1.0
-"and at least this long before the last moment: speech has a quiet place in a second, and rarely in a tenth of one."
+CUT_AT_LEAST_S = 1.5
+"and at least this long before the last moment: speech has a quiet place in a second, and its text needs another."
 LAST_MOMENT_S = 0.3
 "Before the end: then it is ended in any case."
 STREAMING_S = 0.9
@@ -47,10 +48,10 @@ def note_lifetime(conn: Connection, expires_at: object, wall: float) -> None:
     conn.ends_at = conn.opened_at + conn.lifetime
 
 
-def dial_time(conn: Connection) -> float:
-    """When the session that follows *conn*'s is dialled."""
-    assert conn.ends_at is not None
-    return conn.opened_at + max(DIAL_AT * conn.lifetime, conn.lifetime - DIAL_BEFORE_S)
+def dial_time(conn: Connection, stream: Stream) -> float:
+    """When the session that follows *conn*'s is dialled: in any case before an open turn is to be ended for it."""
+    regular = conn.opened_at + max(DIAL_AT * conn.lifetime, conn.lifetime - DIAL_BEFORE_S)
+    return min(regular, cut_time(conn, stream) - DIAL_TAKES_S)
 
 
 def last_moment(conn: Connection, stream: Stream) -> float:

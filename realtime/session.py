@@ -553,7 +553,7 @@ class Session:
 
     def _rollover_deadline(self, main: Connection) -> float:
         if self._spare is None:
-            return max(dial_time(main), self._spare_at)
+            return max(dial_time(main, self._stream), self._spare_at)
         return last_moment(main, self._stream) if self._spare.ready and not main.ending else math.inf
 
     def _advance_rollover(self, now: float) -> None:
@@ -562,7 +562,7 @@ class Session:
         if self.state is not S.READY or main is None or main.ends_at is None:
             return
         if self._spare is None:
-            if now >= max(dial_time(main), self._spare_at):
+            if now >= max(dial_time(main, self._stream), self._spare_at):
                 self._spare = self._connect(Role.NEXT, now)
         elif self._spare.ready:
             turn = open_turn(main, self._stream)

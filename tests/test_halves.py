@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 from halves import Halves
 from sessions import COMMITTING, STREAMING, options
@@ -132,6 +133,39 @@ def test_nobody_notices_the_end_of_a_session(detection: str, model: str, wire: s
     assert call.client.stats.rollovers == 2 and call.dials == 3 and call.expired_at == []
     assert call.of(ev.ClientError) == call.of(ev.ServerError) == call.of(ev.Disconnected) == []
     assert len(call.of(ev.Connecting)) == len(call.of(ev.Connected)) == 1
+
+
+@pytest.mark.parametrize("recognise_s", [0.2, 0.9])
+@pytest.mark.parametrize(
+    ("detection", "model"),
+    [
+        ("server_vad", COMMITTING),
+        ("local_vad", COMMITTING),
+        ("local_vad", STREAMING),
+        ("none", COMMITTING),
+        ("none", STREAMING),
+    ],
+)
+def test_a_minute_of_talk_on_sessions_of_five_seconds(detection: str, model: str, recognise_s: float) -> None:
+    opts = options(detection, model, finalize_timeout_ms=8_000)
+    call = Halves(opts, session_seconds=5.0, recognise_s=lambda: recognise_s).start()
+    spoken: list[str] = []
+    position = 960
+    call.push(bytes(2 * 16 * 960), frame_ms=20)
+    random = np.random.default_rng(3)
+    while call.now < 60.0:
+        length, pause = int(random.choice([150, 200, 250, 300])), int(random.integers(14, 24)) * 10
+        spoken.append(f"b{len(spoken)}")
+        call.push(make_block(len(spoken) - 1, length, 16_000) + bytes(2 * 16 * pause), frame_ms=20)
+        position += length + pause
+        if len(spoken) % 25 == 0:
+            call.push(bytes(2 * 16 * 1_500), frame_ms=20)
+            if detection == "none":
+                call.finalize(f"f{len(spoken)}")
+    call.push(bytes(2 * 16 * 2_000), frame_ms=20).finalize("last").run_until(call.now + 12.0)
+    assert " ".join(f.text for f in call.finals).split() == spoken
+    assert call.of(ev.AudioLost) == call.of(ev.ClientError) == call.of(ev.ServerError) == call.of(ev.Disconnected) == []
+    assert call.client.stats.rollovers >= 11 and call.client.stats.reconnects == 0
 
 
 @KINDS
