@@ -569,6 +569,7 @@ class Session:
             main.ending = last = now >= last_moment(main, self._stream)
             if turn is None and (last or not self._finalizer.probing):
                 self._change_over(main, self._spare, now)
+                self._advance_rollover(now)  # the next one may be due to be dialled already
             elif turn is not None and (last or (now >= cut_time(main, self._stream) and self._stream.quiet_now())):
                 self._end_for_rollover(main, turn)
 
