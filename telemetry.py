@@ -105,6 +105,9 @@ class Telemetry:
             "sent_silence_ms": int(stats.sent_silence_ms),
             "replayed_ms": int(stats.replayed_ms),
             "reconnects": stats.reconnects,
+            "rollovers": stats.rollovers,
+            "repairs": stats.repairs,
+            "unsaid": stream.book.unsaid,
             "billed_seconds": float(stats.billed_seconds),
             "billed_tokens": stats.billed_tokens,
             "unknown_events": stats.unknown_events,
@@ -121,6 +124,7 @@ def asr_info(event: ev.Transcript, vendor: str, model: str) -> dict[str, Any]:
         "usage": _without_null(event.usage) or None,
         "speaker": event.speaker,
         "late": event.late or None,
+        "promoted": event.promoted or None,
         "replayed": event.replayed or None,
         "retracted": event.retracted or None,
     }

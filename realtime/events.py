@@ -69,6 +69,8 @@ class Transcript(Event):
     speaker: str | None = None
     late: bool = False
     "Came after the answer to the finalize it belonged to."
+    promoted: bool = False
+    "A finalize could not wait: this is what was known by then. What the server adds comes `late`, under another id."
     replayed: bool = False
     "Its audio was sent more than once, because a connection ended before its text came."
     retracted: bool = False

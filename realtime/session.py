@@ -209,6 +209,7 @@ class Session:
             stream.gate_unstarted()
         stream.gate_not_taken(answered=self.state is S.DRAINING and not self._finalizer.open)
         self._finalizer.answer_all("stopped", now)
+        stream.book.release_before(stream.ledger.accepted, now)
         for turn in list(stream.book.turns):
             stream.book.lose(turn, "stopped", now)
         stream.settle_rest("stopped")

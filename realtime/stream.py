@@ -49,7 +49,6 @@ class SessionStats:
     reconnects: int = 0
     rollovers: int = 0
     repairs: int = 0
-    unsaid: int = 0
     commits: int = 0
     finals: int = 0
     billed_seconds: float = 0.0
@@ -68,7 +67,7 @@ class Stream:
         self.events: deque[Event] = deque()
         self.stats = SessionStats()
         self.ledger = Ledger(keep_before=self._history())
-        self.book = TranscriptBook(self.ledger, self.rate, options.order_hold_ms / 1000, self.emit)
+        self.book = TranscriptBook(self.ledger, self.rate, options.order_hold_ms / 1000, self.emit, new_id)
         self.boundary = 0
         "Position of the last client-owned boundary: the next client-owned turn begins here at the earliest."
         self._serial = 0

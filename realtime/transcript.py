@@ -11,8 +11,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from .events import AudioLost, Event, Transcript
+from .events import AudioLost, ClientError, Event, Transcript
 from .ledger import Fate, Ledger, State
+from .promotion import rest_of
 from .turn import Phase, Turn
 
 GROWING = frozenset({"window_exceeded", "not_answered", "fatal"})
@@ -24,8 +25,16 @@ _UNSENT_OR_OPEN = frozenset({State.PENDING, State.SENT, State.COMMITTED})
 class TranscriptBook:
     """All turns whose text is not settled yet, in audio order."""
 
-    def __init__(self, ledger: Ledger, rate: int, order_hold_s: float, emit: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        rate: int,
+        order_hold_s: float,
+        emit: Callable[[Event], None],
+        new_id: Callable[[str], str],
+    ) -> None:
         self._ledger = ledger
+        self._new_id = new_id
         self._rate = rate
         self._hold_s = order_hold_s
         self._emit = emit
@@ -38,6 +47,8 @@ class TranscriptBook:
         "Asked before a turn that holds the order for too long is given up; True if something else is done about it."
         self._superseded: dict[tuple[int, str], Turn] = {}
         self.turns: list[Turn] = []
+        self.unsaid = 0
+        "Texts that came late and did not begin with what had been promoted."
         self.settled_end = 0
         "Position behind the last turn that is done with."
 
@@ -124,7 +135,7 @@ class TranscriptBook:
             return
         turn.deltas.append(delta)
         text = turn.partial
-        if text.strip() and len(text) > turn.shown_length and self._is_speech(turn):
+        if text.strip() and len(text) > len(turn.shown_before) and not turn.promoted and self._is_speech(turn):
             turn.shown = True
             self._emit(replace(self._transcript(turn, text, final=False), delta=delta))
 
@@ -153,6 +164,10 @@ class TranscriptBook:
         if turn.settled:
             return
         end = turn.span_end if turn.span_end is not None else self._ledger.accepted
+        if turn.promoted:  # what is known of its text was said
+            self._ledger.move(
+                turn.span_start, self._claim(turn), {State.COMMITTED}, Fate(State.FINAL, turn=turn.serial)
+            )
         speech = self._ledger.speech_bounds(turn.span_start, end)
         on_the_way = _UNSENT_OR_OPEN if turn.phase is not Phase.OPEN else frozenset({State.SENT, State.COMMITTED})
         if speech and self._ledger.move(*speech, on_the_way, Fate(State.LOST, cause=cause)):
@@ -217,17 +232,30 @@ class TranscriptBook:
         return None
 
     def release_before(self, position: int, now: float) -> list[Turn]:
-        """A finalize gave up waiting: what is ready before *position* goes out, the rest may come late.
-
-        Returns the turns that were missing.
+        """A finalize gave up waiting: what is ready before *position* goes out, what was shown is promoted to a
+        final, the rest may come late. Returns the turns that were missing.
         """
         missing = []
         for turn in list(self.unsettled_before(position)):
-            if turn.phase is not Phase.READY:
+            if turn.phase not in (Phase.READY, Phase.SETTLED):
+                self._promote(turn, position)
                 turn.late = True
                 missing.append(turn)
-        self.advance(now)
+            self.advance(now)
         return missing
+
+    def _promote(self, turn: Turn, position: int) -> None:
+        """What is known of *turn*'s text goes out as its final. The last millisecond is left for what comes late."""
+        text = turn.best_partial
+        if turn.late or turn.promoted or not text.strip() or not self._is_speech(turn):
+            return
+        end = turn.end if turn.end is not None else max(turn.start, min(position, self._ledger.accepted))
+        whole = self._transcript(turn, text, final=True)
+        until = max(whole.start_ms + 1, self.ms(end) - 1)
+        turn.promoted, turn.promoted_end_ms = text, until
+        self._last_end_ms = max(self._last_end_ms, until)
+        self._emit(replace(whole, duration_ms=until - whole.start_ms, promoted=True))
+        turn.result_id, turn.shown, turn.shown_before = self._new_id("result"), False, ""
 
     def report_loss(self, start: int, end: int, cause: str) -> None:
         """Tell the user that the audio of [start, end) is lost. Touching stretches of one cause are one report."""
@@ -264,11 +292,31 @@ class TranscriptBook:
         speech = self._is_speech(turn)
         fate = Fate(State.FINAL, turn=turn.serial) if speech else Fate(State.GATED, cause="silence")
         self._ledger.move(turn.span_start, end, frozenset({State.COMMITTED}), fate)
-        if turn.text.strip() and speech:
+        if turn.promoted:
+            self._emit_rest(turn)
+        elif turn.text.strip() and speech:
             self._emit(self._transcript(turn, turn.text, final=True))
         else:
             self._retract(turn)
         self._settle(turn)
+
+    def _emit_rest(self, turn: Turn) -> None:
+        """Part of the text was promoted: only the rest is said, if it is a rest."""
+        rest = rest_of(turn.promoted, turn.text)
+        if rest:
+            late = self._transcript(turn, rest, final=True)
+            self._emit(replace(late, start_ms=turn.promoted_end_ms, duration_ms=1))
+        elif rest is None:
+            self.unsaid += 1
+            span = f"{self.ms(turn.start)} ms to {self.ms(turn.end or turn.start)} ms"
+            self._emit(
+                ClientError(
+                    "unsaid",
+                    f"the text of the audio from {span} went out before it was complete, because a finalize could not "
+                    "wait, and the server has changed what went out since; the change is not said. If this happens "
+                    "often, raise params.finalize_timeout_ms",
+                )
+            )
 
     def _retract(self, turn: Turn) -> None:
         if turn.shown:

@@ -54,8 +54,11 @@ class Turn:
     text: str = ""
     shown: bool = False
     "A partial went out under `result_id`."
-    shown_length: int = 0
-    "Characters shown before its connection ended: a replay's partials are held back until they say more."
+    shown_before: str = ""
+    "What was shown before its connection ended: a replay's partials are held back until they say more."
+    promoted: str = ""
+    "Text that went out as final at the deadline of a finalize; only what it has beyond that is still to be said."
+    promoted_end_ms: int = 0
     replayed: bool = False
     repairs: int = 0
     "Whether it had its second chance: 0 or 1."
@@ -76,9 +79,14 @@ class Turn:
         """Joined deltas."""
         return "".join(self.deltas)
 
+    @property
+    def best_partial(self) -> str:
+        """The longer of the text so far and what was shown before it had to be sent again."""
+        return max(self.partial, self.shown_before, key=len)
+
     def restart(self, phase: Phase) -> None:
         """Its connection ended: what that connection said of it is forgotten, what the user saw is not."""
-        self.shown_length = max(self.shown_length, len(self.partial) if self.shown else 0)
+        self.shown_before = self.best_partial if self.shown else ""
         self.phase = phase
         self.connection, self.item_id, self.previous_item_id = 0, "", None
         self.commit_event_id, self.commit_sent_at = "", None
