@@ -37,6 +37,8 @@ class Encoder(Protocol):
 class Stage(Enum):
     """Life of a connection; it only moves down."""
 
+    WAITING = "waiting"
+    "The process's limit on connects holds the dial back."
     DIALLING = "dialling"
     OPEN = "open"
     "The socket is open; `session.created` is due."
@@ -55,8 +57,8 @@ class Connection:
     map: WireMap
     dialled_at: float
     deadline: float
-    "Dial to configured must be done by then."
-    stage: Stage = Stage.DIALLING
+    "Dial to configured must be done by then; before the dial: when it may begin."
+    stage: Stage = Stage.WAITING
     ready_at: float | None = None
     update_id: str = ""
     update_tries: int = 0

@@ -6,6 +6,8 @@ from .connection import Connection
 from .events import ClientError, ServerError, Warned
 from .stream import Stream
 
+LONG_WAIT_S = 1.0
+"A dial that is held back longer than this is worth a word."
 MAX_NOTED = 1000
 "Kinds of oddity remembered; a server that makes up new ones for ever must not fill the memory."
 
@@ -55,6 +57,15 @@ class Reports:
                 vendor_message=reason,
             )
         )
+
+    def waits_to_dial(self, wait: float) -> None:
+        """The process's limit on connects holds a dial back for *wait* seconds."""
+        if wait > LONG_WAIT_S:
+            self.note_once(
+                "connect_limit",
+                "",
+                f"this process connects as fast as its limit allows; the dial waits {wait:.1f} s and audio is kept",
+            )
 
     def refused_for_good(self, conn: Connection, code: str, reason: str) -> None:
         """The one fatal error of a key, model or quota that stays refused."""
