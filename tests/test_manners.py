@@ -6,6 +6,8 @@ import asyncio
 import bisect
 import heapq
 import random
+import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -148,6 +150,26 @@ def test_a_quiet_process_saves_no_more_than_a_burst() -> None:
 def test_a_limit_that_would_let_nobody_through_is_refused(per_second: float, burst: int, name: str) -> None:
     with pytest.raises(ValueError, match=f"^{name}: {per_second if name == 'per_second' else burst}"):
         ConnectLimiter(per_second, burst)
+
+
+def test_event_loops_of_several_threads_never_share_a_slot() -> None:
+    limiter = connect_limit.SharedLimiter(per_second=1, burst=1)
+    slots: list[float] = []
+
+    def dial() -> None:
+        slots.extend([limiter.reserve(0.0) for _ in range(5_000)])
+
+    threads = [threading.Thread(target=dial) for _ in range(4)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert sorted(slots) == list(range(20_000))
 
 
 # A session that waits for its turn
