@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,10 @@ _spec.loader.exec_module(_loader)
 _loader.load_extension()
 
 from ten_runtime import App, TenEnv  # noqa: E402  (importable only once the loader has run)
+
+# A shell that starts us in the background has us ignore Ctrl-C, and with us every process a test starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _LOG_CONFIG = {
     "ten": {

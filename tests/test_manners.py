@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from client_peers import KEY, Recorder, make_client, scripted, tidy
+from client_peers import KEY, Recorder, at_wire_rate, scripted, tidy
 from sessions import Driver, options, tone
 from ten_packages.extension.openai_asr_python import connect_limit
 from ten_packages.extension.openai_asr_python.openai_asr_client import Endpoint, OpenAIASRClient
@@ -246,7 +246,9 @@ async def test_clients_that_are_told_nothing_share_the_limit_of_their_process(mo
     monkeypatch.setattr(connect_limit.PROCESS_LIMITER, "reserve", limiter.reserve)
     async with tidy(), scripted() as network:
         for asked in (1, 2):
-            client, heard = make_client(network)
+            heard = Recorder()
+            endpoint = Endpoint("ws://test.invalid/v1", api_key=KEY)
+            client = OpenAIASRClient(at_wire_rate(), endpoint, heard, dial=network.dial)
             client.start()
             assert limiter.asked == asked
             await client.stop()
