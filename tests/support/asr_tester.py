@@ -33,7 +33,8 @@ STREAMING = "gpt-live-transcribe"
 "Sends text before the commit; its commits are paced by the audio's clock."
 SESSION = "call-1"
 _UNHURRIED = {
-    "finalize_timeout_ms": 15_000, "commit_timeout_ms": 15_000, "item_timeout_ms": 15_000, "ping_timeout_ms": 15_000,
+    "finalize_timeout_ms": 15_000, "order_hold_ms": 15_000, "commit_timeout_ms": 15_000, "item_timeout_ms": 15_000,
+    "ping_timeout_ms": 15_000, "connect_timeout_ms": 30_000,
 }  # fmt: skip
 PATIENCE_S = 40.0
 "How long anything may take on a loaded machine."

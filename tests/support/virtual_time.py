@@ -17,6 +17,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+STANDSTILL = 100_000
+"Steps of a loop in no time at all: nothing waits for so many."
+
 
 @contextlib.contextmanager
 def virtual_time() -> Iterator[None]:
@@ -24,13 +27,15 @@ def virtual_time() -> Iterator[None]:
     loop: Any = asyncio.get_running_loop()
     selector = loop._selector  # asyncio lets one give a loop its selector, but not to a loop that runs
     select_really = selector.select
-    now = loop.time()
+    now, steps = loop.time(), 0
 
     def select(timeout: float | None = None) -> Any:
-        nonlocal now
+        nonlocal now, steps
         ready = select_really(0 if timeout is not None else None)
         if not ready and timeout:
-            now += timeout
+            now, steps = now + timeout, 0
+        steps += 1
+        assert steps < STANDSTILL, "time stands still: something polls with sleep(0), or a due timer does nothing"
         return ready
 
     loop.time = lambda: now
