@@ -31,12 +31,14 @@ from .audio.level import LevelDetector
 from .audio.pcm import FrameDecoder
 from .audio.turns import TurnDetector, TurnEnded, TurnStarted
 from .audio.vad import SileroDetector
+from .connect_limit import PROCESS_LIMITER
 from .realtime import events as ev
 from .realtime.actions import Close, Connect, Ping, Send
 from .realtime.endpoint import display_url, realtime_url
 from .realtime.endpoint import headers as handshake_headers
 from .realtime.errors import ConfigurationError
 from .realtime.lifecycle import SessionState
+from .realtime.limiter import DialLimiter
 from .realtime.options import SessionOptions
 from .realtime.session import Session
 
@@ -264,8 +266,11 @@ class OpenAIASRClient:
         dial: Dialler = dial_websocket,
         clock: Callable[[], float] = time.monotonic,
         rng: Callable[[], float] = random.random,
+        limiter: DialLimiter = PROCESS_LIMITER,
     ) -> None:
         """*input_format*: encoding, channels and rate of what `push_audio` takes; None: pcm16, mono, the options' rate.
+
+        *limiter* bounds how fast clients dial; all clients of the process share one unless they are given another.
 
         Raises ConfigurationError for a base URL that cannot be connected to, and `audio.vad.VadUnavailable` when
         the options ask for local turns and the detector is not installed.
@@ -284,6 +289,7 @@ class OpenAIASRClient:
             level=LevelDetector(options.sample_rate),
             random=rng,
             new_id=_new_id,
+            limiter=limiter,
         )
         self._links: dict[int, _Link] = {}
         self._tasks: set[asyncio.Task[None]] = set()

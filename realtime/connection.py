@@ -37,6 +37,8 @@ class Encoder(Protocol):
 class Stage(Enum):
     """Life of a connection; it only moves down."""
 
+    WAITING = "waiting"
+    "The process's limit on connects holds the dial back."
     DIALLING = "dialling"
     OPEN = "open"
     "The socket is open; `session.created` is due."
@@ -68,9 +70,9 @@ class Connection:
     map: WireMap
     dialled_at: float
     deadline: float
-    "Dial to configured must be done by then."
+    "Dial to configured must be done by then; before the dial: when it may begin."
     role: Role = Role.MAIN
-    stage: Stage = Stage.DIALLING
+    stage: Stage = Stage.WAITING
     opened_at: float = 0.0
     server_time: float | None = None
     "The server's clock at `opened_at`, seconds since 1970."

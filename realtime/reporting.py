@@ -10,6 +10,8 @@ from .errors import OTHER, Outcome, Where, is_expiry, row_of
 from .events import ClientError, ServerError, Warned
 from .stream import Stream
 
+LONG_WAIT_S = 1.0
+"A dial that is held back longer than this is worth a word."
 MAX_NOTED = 1000
 "Kinds of oddity remembered; a server that makes up new ones for ever must not fill the memory."
 FOLD_S = 10.0
@@ -158,6 +160,15 @@ class Reports:
         self._told.add(f"overdue:{what}")
         then = "its audio is sent once more" if repairing else "the connection is renewed; audio is kept"
         self._stream.emit(ClientError("overdue", f"{what} did not come in time, though the connection lives; {then}"))
+
+    def waits_to_dial(self, wait: float) -> None:
+        """The process's limit on connects holds a dial back for *wait* seconds."""
+        if wait > LONG_WAIT_S:
+            self.note_once(
+                "connect_limit",
+                "",
+                f"this process connects as fast as its limit allows; the dial waits {wait:.1f} s and audio is kept",
+            )
 
     def refused_for_good(self, conn: Connection, code: str, reason: str) -> None:
         """The one fatal error of a key, model or quota that stays refused. Whoever starts again is told anew."""

@@ -24,6 +24,7 @@ from .events import ClientError, Connected, Connecting, Disconnected, Event, Ser
 from .finalizing import Finalizer
 from .handshake import check_echo, config_error, update_message
 from .lifecycle import TRANSITIONS, SessionState
+from .limiter import DialLimiter, Unlimited
 from .options import SessionOptions, TurnDetectionOptions
 from .overdue import Watchdog
 from .receiving import Receiver, server_error
@@ -56,6 +57,7 @@ class Session:
         random: Callable[[], float],
         new_id: Callable[[str], str],
         wall_time: Callable[[], float] = lambda: 0.0,
+        limiter: DialLimiter | None = None,
     ) -> None:
         """*encoder* makes one per connection; *random* gives [0, 1); *new_id* a fresh id for a purpose.
 
@@ -67,6 +69,7 @@ class Session:
         self.state = S.IDLE
         self._make_encoder = encoder
         self._random = random
+        self._limiter = Unlimited() if limiter is None else limiter
         self._stream = Stream(options, level, new_id)
         self._finalizer = Finalizer(self._stream)
         self._turns = ClientTurns(self._stream)
@@ -230,16 +233,28 @@ class Session:
 
     def _dial(self, now: float) -> None:
         self._dial_at = None
-        self._conn = conn = self._connect(Role.MAIN, now)
         self._enter(S.CONNECTING)
-        self._stream.emit(Connecting(conn.id, self._stream.stats.dials))
+        self._conn = self._connect(Role.MAIN, now)
 
     def _connect(self, role: Role, now: float) -> Connection:
         number, self._next_conn = self._next_conn, self._next_conn + 1
-        deadline = now + self.options.connect_timeout_ms / 1000
+        wait = self._limiter.reserve(now)
+        self._reports.waits_to_dial(wait)
+        slot = now + wait
+        conn = Connection(number, self._make_encoder(), WireMap(self.options.sample_rate), slot, slot, role)
+        self._begin_dial(conn, now)
+        return conn
+
+    def _begin_dial(self, conn: Connection, now: float) -> None:
+        """Dial, unless the process's limit on connects still holds *conn* back."""
+        if now < conn.deadline:
+            return
+        conn.stage = Stage.DIALLING
+        conn.dialled_at, conn.deadline = now, now + self.options.connect_timeout_ms / 1000
         self._stream.stats.dials += 1
-        self._actions.append(Connect(number, role.value))
-        return Connection(number, self._make_encoder(), WireMap(self.options.sample_rate), now, deadline, role)
+        if conn.role is Role.MAIN:
+            self._stream.emit(Connecting(conn.id, self._stream.stats.dials))
+        self._actions.append(Connect(conn.id, conn.role.value))
 
     def connection_opened(self, conn: int, headers: Mapping[str, str], now: float) -> None:
         """The upgrade succeeded. That proves nothing yet: credentials are judged behind it."""
@@ -289,8 +304,9 @@ class Session:
         return next((c for c in self._connections() if c.id == conn), None)
 
     def _close(self, conn: Connection, code: int, reason: str = "") -> None:
+        if conn.stage is not Stage.WAITING:
+            self._actions.append(Close(conn.id, code, reason))
         conn.stage = Stage.CLOSED
-        self._actions.append(Close(conn.id, code, reason))
 
     def _lose_connection(self, conn: Connection, code: str, reason: str, now: float, retry_after: float = 0.0) -> None:
         self._close(conn, 1000)
@@ -520,7 +536,9 @@ class Session:
 
     def _check_connection(self, conn: Connection, now: float) -> None:
         stall = self._stall_deadline(conn)
-        if not conn.ready and now >= conn.deadline:
+        if conn.stage is Stage.WAITING:
+            self._begin_dial(conn, now)
+        elif not conn.ready and now >= conn.deadline:
             waited = {
                 Stage.DIALLING: "the end of the handshake",
                 Stage.OPEN: "session.created",

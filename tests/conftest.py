@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 _LOADER = Path(__file__).resolve().parent.parent / "devkit" / "host" / "loader.py"
@@ -18,6 +20,16 @@ _spec.loader.exec_module(_loader)
 _loader.load_extension()
 
 from ten_runtime import App, TenEnv  # noqa: E402  (importable only once the loader has run)
+
+# A shell that starts us in the background has us ignore Ctrl-C, and with us every process a test starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long it takes to make an example says nothing about what it shows.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
 
 _LOG_CONFIG = {
     "ten": {

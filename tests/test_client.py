@@ -23,12 +23,14 @@ from scripted import (
 from sessions import tone
 from ten_packages.extension.openai_asr_python.openai_asr_client import OpenAIASRListener
 from ten_packages.extension.openai_asr_python.realtime import events as ev
+from virtual_time import virtual_time
 
 
 @pytest.fixture(autouse=True)
 async def nothing_left_behind() -> AsyncIterator[None]:
-    async with tidy():
-        yield
+    with virtual_time():
+        async with tidy():
+            yield
 
 
 def sound(ms: float) -> bytes:
@@ -55,7 +57,7 @@ class Diary(OpenAIASRListener):
     async def _slowly(self, name: str, event: ev.Event) -> None:
         self.lines.append(f"{name} begins")
         for _ in range(10):
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
         self.lines.append(f"{name} ends")
 
     def on_asr_start(self, event: ev.SpeechStarted) -> None:

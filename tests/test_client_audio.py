@@ -23,14 +23,16 @@ from sessions import silence, tone
 from ten_packages.extension.openai_asr_python import openai_asr_client
 from ten_packages.extension.openai_asr_python.audio.g711 import encode_ulaw
 from ten_packages.extension.openai_asr_python.realtime import events as ev
+from virtual_time import virtual_time
 
 APPEND, COMMIT = "input_audio_buffer.append", "input_audio_buffer.commit"
 
 
 @pytest.fixture(autouse=True)
 async def nothing_left_behind() -> AsyncIterator[None]:
-    async with tidy():
-        yield
+    with virtual_time():
+        async with tidy():
+            yield
 
 
 def sound(ms: float) -> bytes:
@@ -51,7 +53,7 @@ async def test_what_queues_while_a_send_is_under_way_goes_out_as_one_message() -
         wire = network.connections[0]
         for _ in range(50):
             client.push_audio(sound(20))
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
         assert wire.log.count(APPEND) == 1, "the transport took nothing more"
         stuck.open()
         await heard.until(lambda: len(wire.audio) == 48_000, 2)

@@ -31,14 +31,16 @@ from scripted import (
 from sessions import tone
 from ten_packages.extension.openai_asr_python.openai_asr_client import Endpoint
 from ten_packages.extension.openai_asr_python.realtime import events as ev
+from virtual_time import virtual_time
 
 COMMIT = "input_audio_buffer.commit"
 
 
 @pytest.fixture(autouse=True)
 async def nothing_left_behind() -> AsyncIterator[None]:
-    async with tidy():
-        yield
+    with virtual_time():
+        async with tidy():
+            yield
 
 
 def sound(ms: float) -> bytes:
@@ -62,7 +64,7 @@ async def test_first_words_spoken_while_dialling_are_the_first_on_the_wire() -> 
         spoken = sound(100) + sound(250)
         for at in range(0, len(sound(250)), 960):
             client.push_audio(sound(250)[at : at + 960])
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
         through.open()
         await heard.first(ev.Connected)
         done = await client.finalize("f1")
@@ -79,7 +81,7 @@ async def test_start_again_while_an_attempt_is_under_way_dials_once() -> None:
         client, heard = make_client(network)
         client.start()
         client.start()
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
         client.start()
         through.open()
         await heard.first(ev.Connected)
@@ -127,7 +129,7 @@ async def test_a_function_is_asked_for_the_key_before_each_connect(asynchronous:
     keys = iter(["sk-first", "sk-second", "sk-third"])
 
     async def later() -> str:
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
         return next(keys)
 
     endpoint = Endpoint("ws://test.invalid/v1", api_key=later if asynchronous else lambda: next(keys))
@@ -253,7 +255,7 @@ async def test_a_drop_is_told_and_what_was_not_answered_goes_out_on_the_next_con
         await heard.first(ev.Connected)
         client.push_audio(sound(20))
         while not network.connections[0].audio:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
         client.push_audio(sound(480))
         go.open()
         await heard.first(ev.Connected, 2)
@@ -298,7 +300,7 @@ async def test_the_echo_may_come_late() -> None:
         client, heard = make_client(network, at_wire_rate(stop_drain_ms=20))
         client.start()
         while not network.connections or not network.connections[0].messages:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
         client.push_audio(sound(60))
         await asyncio.sleep(0.01)
         assert not client.connected

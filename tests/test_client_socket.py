@@ -95,6 +95,9 @@ class Caller:
             turns=turns,
             finalize_timeout_ms=15_000,
             order_hold_ms=15_000,
+            commit_timeout_ms=15_000,
+            item_timeout_ms=15_000,
+            ping_timeout_ms=15_000,
         )
         self.detection = detection
         self.form = form

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -30,16 +29,18 @@ from scripted import (
 from sessions import silence, tone
 from ten_packages.extension.openai_asr_python.openai_asr_client import OpenAIASRClient, TransportRefused
 from ten_packages.extension.openai_asr_python.realtime import events as ev
+from virtual_time import virtual_time
 
 COMMIT = "input_audio_buffer.commit"
-BOUND_S = 0.3
-"How long a stop may take beyond its drain. Generous: the machine may be busy."
+BOUND_S = 0.01
+"How long a stop may take beyond its drain: nothing but the drain is waited for."
 
 
 @pytest.fixture(autouse=True)
 async def nothing_left_behind() -> AsyncIterator[None]:
-    async with tidy():
-        yield
+    with virtual_time():
+        async with tidy():
+            yield
 
 
 def sound(ms: float) -> bytes:
@@ -48,7 +49,7 @@ def sound(ms: float) -> bytes:
 
 async def some_audio_sent(network: Any) -> None:
     while not (network.connections and network.connections[-1].audio):
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
 
 
 # Finalize -----------------------------------------------------------------------------------------------------
@@ -106,11 +107,11 @@ async def test_a_mute_server_does_not_keep_an_answer_past_its_deadline() -> None
         client.start()
         client.push_audio(sound(200))
         await heard.first(ev.Connected)
-        asked = time.monotonic()
+        asked = asyncio.get_running_loop().time()
         done = await client.finalize("f1")
-        took = time.monotonic() - asked
+        took = asyncio.get_running_loop().time() - asked
         await client.stop()
-    assert done.outcome == "timeout" and 0.08 <= took < 0.08 + BOUND_S
+    assert done.outcome == "timeout" and took == pytest.approx(0.08, abs=BOUND_S)
     (report,) = heard.of(ev.ClientError)
     assert report.code == "finalize_timeout" and "params.finalize_timeout_ms" in report.message
 
@@ -215,9 +216,9 @@ async def test_stop_returns_within_its_bound(name: str) -> None:
     async with scripted(*scripts()) as network:
         client, heard = make_client(network, opts)
         await prepare(client, heard, network)
-        began = time.monotonic()
+        began = asyncio.get_running_loop().time()
         await client.stop()
-        took = time.monotonic() - began
+        took = asyncio.get_running_loop().time() - began
         assert took < 0.05 + BOUND_S
         assert not client.connected
         before = len(heard.events)
@@ -246,7 +247,7 @@ async def test_stop_waits_for_the_last_words() -> None:
         client.push_audio(sound(200))
         stopping = asyncio.ensure_future(client.stop())
         while COMMIT not in network.connections[0].log:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
         assert not stopping.done()
         answer.open()
         await asyncio.wait_for(stopping, BOUND_S)
@@ -303,7 +304,7 @@ async def test_a_connection_that_comes_about_while_stopping_is_closed() -> None:
 
         client, _ = make_client(network, dial=dial)
         client.start()
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
         await client.stop()
         assert network.connections[0].close_code == 1000
 
@@ -331,6 +332,6 @@ async def test_a_refusal_that_comes_while_stopping_is_told_to_nobody() -> None:
     async with scripted() as network:
         client, heard = make_client(network, dial=dial)
         client.start()
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
         await client.stop()
     assert heard.of(ev.ClientError) == [] and heard.of(ev.Disconnected) == []

@@ -30,8 +30,8 @@ IO_CLOCKS_AND_CHANCE = {
 }  # fmt: skip
 SOCKET_LIBRARIES = {"aiohttp", "http", "httpx", "picows", "requests", "socket", "websockets"}
 OUR_NAMES = {
-    "addon", "audio", "audio_dump", "config", "devkit", "extension", "openai_asr_client", "openai_asr_python",
-    "realtime", "ten_packages",
+    "addon", "audio", "audio_dump", "config", "connect_limit", "devkit", "extension", "openai_asr_client",
+    "openai_asr_python", "realtime", "ten_packages",
 }  # fmt: skip
 
 

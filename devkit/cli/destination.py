@@ -31,8 +31,8 @@ class Destination:
     "As it may be shown: no secrets."
     model: str
     on_this_machine: bool
-    finalize_timeout_set: bool
-    "Whether the node itself says how long a finalize may take."
+    settings: frozenset[str]
+    "Names of the parameters that the node itself sets."
 
     @property
     def speed(self) -> float | None:
@@ -59,7 +59,7 @@ def destination_of(graph: TranscriptionGraph, *, url_given: bool) -> Destination
         url=settings.display_url,
         model=config.input_audio_transcription.model,
         on_this_machine=is_on_this_machine(settings.base_url),
-        finalize_timeout_set="finalize_timeout_ms" in config.model_fields_set,
+        settings=frozenset(config.model_fields_set),
     )
 
 

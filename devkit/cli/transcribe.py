@@ -26,6 +26,16 @@ TIMEOUT_BASE_S = 60.0
 TIMEOUT_PER_SECOND = 2.0
 "Default of --timeout: TIMEOUT_BASE_S and this for each second of the recording."
 
+_NO_LIMIT = 2**31 - 1
+_WAITS = {
+    "finalize_timeout_ms": _NO_LIMIT,
+    "order_hold_ms": _NO_LIMIT,
+    "commit_timeout_ms": _NO_LIMIT,
+    "item_timeout_ms": 20_000,
+}
+"""What a call cannot wait for, a recording can: these last as long as --timeout, or as long as they may be at most,
+unless the graph's node says itself how long. Else a busy machine would cost text."""
+
 # One frame every 20 ms is what calls send. Flat out, larger frames cost less and nobody hears the difference.
 _CALL_BLOCK_MS, _FLAT_OUT_BLOCK_MS = 20, 100
 _CALL_SPEED = 2.0
@@ -141,8 +151,9 @@ def _transcribe_one(
     timeout_s = request.timeout_s
     if timeout_s is None:
         timeout_s = TIMEOUT_BASE_S + TIMEOUT_PER_SECOND * audio.duration_ms / 1000
-    if destination is not None and not destination.finalize_timeout_set:
-        graph.set_param("finalize_timeout_ms", round(timeout_s * 1000))
+    if destination is not None:
+        for name in _WAITS.keys() - destination.settings:
+            graph.set_param(name, min(round(timeout_s * 1000), _WAITS[name]))
     speed = request.speed
     if speed is None and destination is not None:
         speed = destination.speed

@@ -129,7 +129,7 @@ def recording(tmp_path: Path) -> str:
 @pytest.fixture
 def run(recording: str) -> Run:
     def run(
-        behaviour: str, *, timeout_s: float = 5.0, speed: float | None = None, addon: str = "cli_test_recogniser"
+        behaviour: str, *, timeout_s: float = 60.0, speed: float | None = None, addon: str = "cli_test_recogniser"
     ) -> Transcript:
         job = Job(open_audio(recording), Pacer(speed), block_ms=20)
         transcript, interrupted = run_job(graph(behaviour, addon), job, timeout_s=timeout_s, watcher=Notes())
@@ -182,19 +182,19 @@ def test_what_is_missing_is_said_beside_what_was_heard(run: Run, behaviour: str,
 
 
 def test_a_fatal_error_ends_the_run_at_once(run: Run) -> None:
-    transcript = run("fatal", timeout_s=60, speed=1.0)
+    transcript = run("fatal", speed=0.5)
     assert transcript.problem == "the key is no key"
     assert len(FakeRecogniser.frames) < 50 * SECONDS
 
 
 def test_a_refused_key_is_not_tried_for_long(run: Run) -> None:
-    transcript = run("refused", timeout_s=60, speed=1.0)
+    transcript = run("refused", speed=1.0)
     assert transcript.problem == "the server refuses the session: Incorrect API key"
 
 
 def test_a_server_that_cannot_be_reached_gets_a_while(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "NEVER_REACHED_S", 0.3)
-    transcript = run("unreachable", timeout_s=60, speed=1.0)
+    transcript = run("unreachable", speed=1.0)
     assert transcript.problem is not None and "connection refused" in transcript.problem
 
 

@@ -60,7 +60,7 @@ def test_serve_says_where_it_listens_and_ends_when_told(number: signal.Signals, 
     url = process.stdout.readline().split()[0]
     assert url.startswith("ws://127.0.0.1:") and url.endswith("/v1")
     health = url.replace("ws://", "http://").replace("/v1", "/healthz")
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(health, timeout=10) as answer:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(health, timeout=30) as answer:
         assert answer.read() == b"ok\n"
     process.send_signal(number)
     _, err = process.communicate(timeout=30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -16,6 +17,8 @@ import jsonschema
 import numpy as np
 import pytest
 import soundfile
+from tone_script import ToneScript
+from wire_servers import FakeServer, Peer
 
 pytestmark = pytest.mark.socket
 
@@ -112,6 +115,37 @@ def test_a_wrong_key_is_told_in_a_sentence(cli: Callable[..., Any], monkeypatch:
     assert (ran.code, ran.out) == (1, "")
     assert "key" in ran.err.splitlines()[-1]
     assert "canary" not in ran.err
+
+
+def test_a_recording_waits_for_the_turn_a_call_would_give_up(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A recogniser that takes longer for one turn than for the next: in a call its place is given away after 4 s."""
+
+    async def slow_with_the_first(peer: Peer) -> None:
+        await peer.configure()
+        await peer.heard_audio(48 * 2_500)
+        for item, start_ms in (("item_1", 0), ("item_2", 1_200)):
+            await peer.say({"type": "input_audio_buffer.speech_started", "item_id": item, "audio_start_ms": start_ms})
+            end_ms = start_ms + 1_000
+            await peer.say({"type": "input_audio_buffer.speech_stopped", "item_id": item, "audio_end_ms": end_ms})
+            await peer.committed(item, "item_1" if start_ms else None)
+        await peer.completed("item_2", "second")
+        await asyncio.sleep(5)
+        await peer.completed("item_1", "first")
+
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    script = ToneScript().say(1, ms=1_000).pause(200).say(2, ms=1_000).pause(400)
+    soundfile.write(tmp_path / "x.wav", np.frombuffer(script.pcm, dtype="<i2"), 16_000)
+    node = {"type": "extension", "name": "stt", "addon": "openai_asr_python"}
+    with FakeServer(slow_with_the_first) as server:
+        params = {"base_url": server.url, "turn_detection": {"type": "server_vad"}}
+        model = {"input_audio_transcription": {"model": "gpt-4o-transcribe"}}
+        graph = {"nodes": [{**node, "property": {"params": {**params, **model}}}]}
+        (tmp_path / "graph.json").write_text(json.dumps(graph))
+        ran = cli("-q", "transcribe", tmp_path / "x.wav", "--graph", tmp_path / "graph.json")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.split() == ["first", "second"]
 
 
 def test_wrong_use_has_its_exit_code(cli: Callable[..., Any], tmp_path: Path) -> None:

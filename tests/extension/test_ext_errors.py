@@ -244,7 +244,7 @@ def test_a_session_that_is_never_ready_is_given_up_and_dialled_again() -> None:
         await poll("the end", lambda: peer.close_code is not None)
 
     with FakeServer(silent, between_turns()) as server:
-        call = run_call(node(server.url, connect_timeout_ms=300), two_turns)
+        call = run_call(node(server.url, connect_timeout_ms=2_000), two_turns)
     assert call.texts == ["one", "two"]
     (error,) = call.errors
     assert error["code"] == 1000 and "did not come in time" in error["message"] + error["vendor_info"]["message"]

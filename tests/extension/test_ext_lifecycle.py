@@ -22,7 +22,7 @@ SPEECH = ToneScript().pause(100).say(5, ms=300).pause(100).pcm
 DRAIN_S = 0.5
 STOP_S = DRAIN_S + 1.0
 "The promise: a second beyond the drain."
-SLACK_S = 1.5
+SLACK_S = 3.0
 "For a machine that does something else as well. What does not stop takes five seconds at least."
 
 
@@ -246,6 +246,7 @@ def test_nothing_is_dialled_behind_a_stop() -> None:
 
     with FakeServer(mute, refuse=lambda dial: 503) as server:
         call = run_call(node(server.url), scenario)
+        time.sleep(0.3)  # a dial that was under way at the stop may still arrive
         dials = server.dials
         time.sleep(1.0)
         assert server.dials == dials

@@ -55,7 +55,7 @@ def run_single() -> Callable[..., AsyncExtensionTester]:
     ) -> AsyncExtensionTester:
         tester = tester_class()
         tester.set_test_mode_single(addon, None if properties is None else json.dumps(properties))
-        tester.set_timeout(10_000_000)
+        tester.set_timeout(60_000_000)
         error = tester.run()
         assert error is None, str(error)
         return tester

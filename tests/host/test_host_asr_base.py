@@ -127,7 +127,7 @@ class Rig:
             return self.instance
 
         caller.set_test_mode_single(self._register("acme", make, api=API), json.dumps(properties or {}))
-        caller.set_timeout(10_000_000)
+        caller.set_timeout(60_000_000)
         error = caller.run()
         assert error is None, str(error)
         return caller

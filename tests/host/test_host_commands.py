@@ -35,7 +35,7 @@ def ask(graph: str, check: Any) -> None:
 
     tester = Tester()
     tester.set_test_mode_graph(graph)
-    tester.set_timeout(10_000_000)
+    tester.set_timeout(60_000_000)
     assert tester.run() is None
 
 

@@ -50,7 +50,7 @@ class Sender(AsyncExtensionTester):
 
 def run(tester: Sender, text: str) -> Sender:
     tester.set_test_mode_graph(text)
-    tester.set_timeout(10_000_000)
+    tester.set_timeout(60_000_000)
     assert tester.run() is None
     return tester
 

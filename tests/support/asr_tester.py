@@ -33,9 +33,10 @@ STREAMING = "gpt-live-transcribe"
 "Sends text before the commit; its commits are paced by the audio's clock."
 SESSION = "call-1"
 _UNHURRIED = {
-    "finalize_timeout_ms": 15_000, "commit_timeout_ms": 15_000, "item_timeout_ms": 15_000, "ping_timeout_ms": 15_000,
+    "finalize_timeout_ms": 15_000, "order_hold_ms": 15_000, "commit_timeout_ms": 15_000, "item_timeout_ms": 15_000,
+    "ping_timeout_ms": 15_000, "connect_timeout_ms": 30_000,
 }  # fmt: skip
-PATIENCE_S = 20.0
+PATIENCE_S = 40.0
 "How long anything may take on a loaded machine."
 
 T = TypeVar("T")
@@ -263,7 +264,7 @@ def _is_last(message: Message) -> bool:
     return message.name == "metrics" and "actual_send" in message.payload["metrics"]
 
 
-def run_call(properties: Json, scenario: Scenario, *, timeout_s: float = 30.0, odd_input: bool = False) -> Call:
+def run_call(properties: Json, scenario: Scenario, *, timeout_s: float = 90.0, odd_input: bool = False) -> Call:
     """Run *scenario* against the extension with these *properties*; returns the record, checked.
 
     *odd_input*: the scenario sends messages that the extension's schema refuses, on purpose.

@@ -18,6 +18,7 @@ from ten_packages.extension.openai_asr_python.openai_asr_client import (
     TransportRefused,
 )
 from ten_packages.extension.openai_asr_python.realtime import events as ev
+from ten_packages.extension.openai_asr_python.realtime.limiter import Unlimited
 from ten_packages.extension.openai_asr_python.realtime.options import SessionOptions
 
 E = TypeVar("E", bound=ev.Event)
@@ -53,7 +54,7 @@ class Recorder(OpenAIASRListener):
     def texts(self) -> list[str]:
         return [event.text for event in self.finals]
 
-    async def until(self, condition: Callable[[], Any], timeout_s: float = 20.0) -> None:
+    async def until(self, condition: Callable[[], Any], timeout_s: float = 40.0) -> None:
         """Return once *condition* holds; it is asked again after each event."""
 
         async def watch() -> None:
@@ -105,6 +106,8 @@ def make_client(
     endpoint = more.pop("endpoint", None) or Endpoint("ws://test.invalid/v1", api_key="sk-test")
     more.setdefault("dial", network.dial)
     more.setdefault("rng", lambda: 0.0)  # back-off without delay
+    more.setdefault("clock", asyncio.get_running_loop().time)
+    more.setdefault("limiter", Unlimited())  # the process's own counts in another time
     client = OpenAIASRClient(opts or at_wire_rate(), endpoint, listener or recorder, **more)
     return client, recorder
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from ten_packages.extension.openai_asr_python.audio.encoder import WireEncoder
 from ten_packages.extension.openai_asr_python.audio.level import LevelDetector
 from ten_packages.extension.openai_asr_python.realtime import events as ev
+from ten_packages.extension.openai_asr_python.realtime.limiter import DialLimiter
 from ten_packages.extension.openai_asr_python.realtime.options import (
     SessionOptions,
     TranscriptionOptions,
@@ -48,7 +50,9 @@ def options(detection: str = "none", model: str = COMMITTING, **changes: Any) ->
 class Driver:
     """Plays the network and the clock for one session. `wire` is all that was sent, per connection."""
 
-    def __init__(self, opts: SessionOptions, *, rng: float = 0.5) -> None:
+    def __init__(
+        self, opts: SessionOptions, *, rng: float | Callable[[], float] = 0.5, limiter: DialLimiter | None = None
+    ) -> None:
         numbers = itertools.count(1)
         self.now = 0.0
         self.wire: dict[int, list[dict[str, Any]]] = {}
@@ -68,8 +72,9 @@ class Driver:
             opts,
             encoder=lambda: WireEncoder(opts.sample_rate, opts.input_audio_format),
             level=LevelDetector(opts.sample_rate),
-            random=lambda: rng,
+            random=rng if callable(rng) else lambda: rng,
             new_id=lambda purpose: f"{purpose}_{next(numbers)}",
+            limiter=limiter,
         )
 
     # The pump

@@ -32,7 +32,7 @@ Json = dict[str, Any]
 APPEND = "input_audio_buffer.append"
 COMMIT = "input_audio_buffer.commit"
 TRANSCRIPTION = "conversation.item.input_audio_transcription."
-_PATIENCE_S = 20.0
+_PATIENCE_S = 40.0
 # The library logs whole frames and headers at DEBUG; what this server hears is not what the extension logs.
 _silent = logging.Logger("wire_servers", level=logging.CRITICAL + 1)
 
