@@ -74,7 +74,8 @@ class Receiver:
         start = conn.map.start_position(message.audio_start_ms)
         if start is None:
             start = self._book.last_end
-        turn = self._begin(conn, start, now)
+        before = [t.end if t.end is not None else t.start for t in self._book.on_connection(conn.id)]
+        turn = self._begin(conn, max([start, *before]), now)  # a server begins its items one behind the other
         turn.item_id = message.item_id
         self._stream.gate_before_turn(turn.span_start, conn.id)
         self._stream.emit(SpeechStarted(turn.result_id, turn.item_id, self._book.ms(turn.start)))
