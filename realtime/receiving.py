@@ -11,7 +11,7 @@ from .events import Committed, ServerError, SpeechStarted, SpeechStopped, WireEv
 from .finalizing import Finalizer
 from .ledger import Fate, State
 from .stream import Stream
-from .turn import Phase, Turn, confidence_of, language_of
+from .turn import Phase, Turn, confidence_of, language_of, usage_of
 
 REPLAY_TOLERANCE_MS = 1000
 "A detector hears the same onset again within this."
@@ -184,9 +184,8 @@ class Receiver:
             self._book.close(turn, frontier, frontier)
         turn.language = language_of(message.languages)
         turn.confidence = confidence_of(message.logprobs)
-        if isinstance(message.usage, dict):
-            turn.usage = message.usage
-            self._bill(message.usage)
+        turn.usage = usage_of(message.usage)
+        self._bill(turn.usage)
         text = message.transcript or ""
         if self._stream.rules.streams_before_commit and len(turn.partial.strip()) > len(text.strip()):
             text = turn.partial  # the final of a model that streams never says less than its partials did (S5)
@@ -205,8 +204,10 @@ class Receiver:
         turn = self._turn_of(conn, message, now)
         if turn is None:
             return
-        start = self._book.ms(turn.span_start) + round(message.start * 1000)
-        duration = max(1, round((message.end - message.start) * 1000))
+        # Whatever the server says, a segment lies within what was spoken.
+        begin, newest = self._book.ms(turn.span_start), self._book.ms(self._stream.ledger.accepted)
+        start, end = (min(max(begin + round(s * 1000), begin), newest) for s in (message.start, message.end))
+        duration = max(1, end - start)
         turn.segments.append({"word": message.text or "", "start_ms": start, "duration_ms": duration, "stable": True})
         turn.speaker = turn.speaker or message.speaker
 
