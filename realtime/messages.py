@@ -15,6 +15,8 @@ from typing import Annotated, Any, NamedTuple, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from .limits import MAX_ID, MAX_SEGMENT_TEXT, MAX_TEXT
+
 Json: TypeAlias = dict[str, Any]
 OptionalText: TypeAlias = str | UnsetType | None
 _FARTHEST = 10**10
@@ -22,8 +24,9 @@ Number: TypeAlias = (
     Annotated[int, Meta(ge=-_FARTHEST, le=_FARTHEST)] | Annotated[float, Meta(ge=-_FARTHEST, le=_FARTHEST)]
 )
 "A time as a server may state it: whatever unit, months at most, and no NaN. A value beyond makes a frame malformed."
-ItemId: TypeAlias = Annotated[str, Meta(max_length=512)]
-"Ids are remembered, so they are bounded."
+ItemId: TypeAlias = Annotated[str, Meta(max_length=MAX_ID)]
+Text: TypeAlias = Annotated[str, Meta(max_length=MAX_TEXT)]
+SegmentText: TypeAlias = Annotated[str, Meta(max_length=MAX_SEGMENT_TEXT)]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -161,7 +164,7 @@ class TranscriptionDelta(Message, frozen=True, kw_only=True, tag="conversation.i
 
     item_id: ItemId = ""
     content_index: int | None = 0
-    delta: str | None = ""
+    delta: Text | None = ""
     obfuscation: OptionalText = UNSET
     "Padding the live service adds against traffic analysis; no text."
     logprobs: list[Json] | UnsetType | None = UNSET
@@ -174,7 +177,7 @@ class TranscriptionCompleted(
 
     item_id: ItemId = ""
     content_index: int | None = 0
-    transcript: str | None = ""
+    transcript: Text | None = ""
     usage: Json | UnsetType | None = UNSET
     logprobs: list[Json] | UnsetType | None = UNSET
     languages: list[Json] | UnsetType | None = UNSET
@@ -188,8 +191,8 @@ class TranscriptionSegment(
     id: str = ""
     item_id: ItemId = ""
     content_index: int | None = 0
-    text: str | None = ""
-    speaker: str | None = None
+    text: SegmentText | None = ""
+    speaker: SegmentText | None = None
     start: Number = 0
     end: Number = 0
 

@@ -10,6 +10,7 @@ from .connection import Connection
 from .events import Committed, ServerError, SpeechStarted, SpeechStopped, WireEvent
 from .finalizing import Finalizer
 from .ledger import Fate, State
+from .limits import MAX_SEGMENTS
 from .stream import Stream
 from .turn import Phase, Turn, confidence_of, language_of, usage_of
 
@@ -203,6 +204,8 @@ class Receiver:
     def _handle_segment(self, conn: Connection, message: wire.TranscriptionSegment, now: float) -> None:
         turn = self._turn_of(conn, message, now)
         if turn is None:
+            return
+        if len(turn.segments) >= MAX_SEGMENTS:
             return
         # Whatever the server says, a segment lies within what was spoken.
         begin, newest = self._book.ms(turn.span_start), self._book.ms(self._stream.ledger.accepted)

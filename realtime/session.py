@@ -119,6 +119,7 @@ class Session:
             window = self.options.replay_window_ms / 1000 or MIN_WINDOW_S
             stream.enforce_window(window_s=window, answering=self.connected)
             self._turns.limit_length()
+        stream.book.tell_loss()
         self._flush(now)
 
     def turn_started(self, position: int, now: float) -> None:
@@ -429,6 +430,7 @@ class Session:
             if conn.in_flight == 0:
                 self._send_next(conn, now)
             self._ping(conn, now)
+        self._stream.bound(now)
         self._finalizer.advance(now)
         self._stream.book.flush_loss(keep_growing=True)
         if self.state is S.DRAINING and self._drained(now):

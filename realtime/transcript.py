@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from .events import AudioLost, Event, Transcript
 from .ledger import Fate, Ledger, State
+from .limits import MAX_TEXT, MAX_TURNS
 from .turn import Phase, Turn
 
 GROWING = frozenset({"window_exceeded", "not_answered", "fatal"})
@@ -31,6 +32,7 @@ class TranscriptBook:
         self._emit = emit
         self._last_end_ms = 0
         self._loss: AudioLost | None = None
+        self._loss_told: AudioLost | None = None
         self._settled_items: deque[tuple[int, str]] = deque(maxlen=SETTLED_REMEMBERED)
         self.on_settled: Callable[[float], None] = lambda now: None
         "Called after each turn that `advance` settles, so that an answer can follow right behind its text."
@@ -110,8 +112,10 @@ class TranscriptBook:
         """Append *delta* and show the turn's text so far."""
         if not delta or turn.phase in (Phase.READY, Phase.SETTLED):
             return
-        turn.deltas.append(delta)
-        text = turn.partial
+        if len(turn.partial) + len(delta) > MAX_TEXT:
+            return  # the final says the whole
+        text = turn.partial + delta
+        turn.deltas = [text]
         if text.strip() and len(text) > turn.shown_length and self._is_speech(turn):
             turn.shown = True
             self._emit(replace(self._transcript(turn, text, final=False), delta=delta))
@@ -213,6 +217,22 @@ class TranscriptBook:
         self.advance(now)
         return missing
 
+    def bound(self, give_up_before: int, now: float) -> None:
+        """Let go of turns nothing can come of: never sent and their audio gone, too many, or begun before
+        *give_up_before* and still without a text. What of their speech was not reported yet is reported now."""
+        while self.turns and self._is_out_of_reach(self.turns[0]):
+            self.lose(self.turns[0], "window_exceeded", now)
+        while True:
+            oldest = next((t for t in self.turns if t.phase is not Phase.READY and not t.takes_audio), None)
+            if oldest is None or (len(self.turns) <= MAX_TURNS and oldest.span_start >= give_up_before):
+                return
+            self.lose(oldest, "not_answered", now)
+
+    def _is_out_of_reach(self, turn: Turn) -> bool:
+        """No connection has it, and the audio that one would need is gone."""
+        unsent = turn.connection == 0 and turn.phase in (Phase.WAITING, Phase.CLOSED)
+        return unsent and turn.span_end is not None and turn.span_end <= self._ledger.settled_until
+
     def report_loss(self, start: int, end: int, cause: str) -> None:
         """Tell the user that the audio of [start, end) is lost. Touching stretches of one cause are one report."""
         start_ms, end_ms = self.ms(start), self.ms(end)
@@ -225,6 +245,17 @@ class TranscriptBook:
             return
         self.flush_loss()
         self._loss = AudioLost(start_ms, max(1, end_ms - start_ms), cause)
+
+    def loss_grows_at(self, position: int) -> bool:
+        """Whether audio lost from *position* on would go on with the stretch that is being gathered."""
+        loss = self._loss
+        return loss is not None and self.ms(position) - (loss.start_ms + loss.duration_ms) in (-1, 0, 1)
+
+    def tell_loss(self) -> None:
+        """Called for every frame: emit the loss that was gathered unless it grew since the last call."""
+        loss, self._loss_told = self._loss_told, self._loss
+        if loss is not None and loss == self._loss:
+            self.flush_loss()
 
     def flush_loss(self, *, keep_growing: bool = False) -> None:
         """Emit what `report_loss` has gathered; *keep_growing* leaves a loss that grows frame by frame."""

@@ -85,6 +85,11 @@ class Turn:
         self.replayed = True
 
     @property
+    def takes_audio(self) -> bool:
+        """It is the client's own and still open: what comes next is part of it."""
+        return self.client_owned and self.span_end is None
+
+    @property
     def settled(self) -> bool:
         """Nothing more will come of it."""
         return self.phase is Phase.SETTLED
