@@ -19,6 +19,8 @@ REPLAY_TOLERANCE_MS = 1000
 TextMessage: TypeAlias = (
     "wire.TranscriptionDelta | wire.TranscriptionCompleted | wire.TranscriptionSegment | wire.TranscriptionFailed"
 )
+PADDING_MS = 1000
+"More than is ever written behind a turn."
 COMMIT_EMPTY = "input_audio_buffer_commit_empty"
 VENDOR_FAILED = "vendor_failed"
 "Cause of a loss that a `ServerError` with its times has told already."
@@ -207,8 +209,8 @@ class Receiver:
             return
         if len(turn.segments) >= MAX_SEGMENTS:
             return
-        # Whatever the server says, a segment lies within what was spoken.
-        begin, newest = self._book.ms(turn.span_start), self._book.ms(self._stream.ledger.accepted)
+        # Whatever the server says, a segment lies within what was spoken and the padding behind it.
+        begin, newest = self._book.ms(turn.span_start), self._book.ms(self._stream.ledger.accepted) + PADDING_MS
         start, end = (min(max(begin + round(s * 1000), begin), newest) for s in (message.start, message.end))
         duration = max(1, end - start)
         turn.segments.append({"word": message.text or "", "start_ms": start, "duration_ms": duration, "stable": True})
