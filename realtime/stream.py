@@ -205,7 +205,7 @@ class Stream:
         for start, end, fate in list(ledger.fates(ledger.settled_until, limit)):
             if fate.state is State.PENDING:
                 self._expire_pending(start, end, idle_cause)
-            elif fate.state is State.SENT and not self._claimed(start, end) and not self.client_owned:
+            elif fate.state is State.SENT and not self.client_owned and not self._claimed(start, end):
                 if answering:
                     ledger.move(start, end, {State.SENT}, Fate(State.GATED, cause="not_taken"))
                 else:

@@ -32,7 +32,7 @@ class TranscriptBook:
         self._emit = emit
         self._last_end_ms = 0
         self._loss: AudioLost | None = None
-        self._loss_told: AudioLost | None = None
+        self._loss_grew = False
         self._settled_items: deque[tuple[int, str]] = deque(maxlen=SETTLED_REMEMBERED)
         self.on_settled: Callable[[float], None] = lambda now: None
         "Called after each turn that `advance` settles, so that an answer can follow right behind its text."
@@ -236,7 +236,7 @@ class TranscriptBook:
     def report_loss(self, start: int, end: int, cause: str) -> None:
         """Tell the user that the audio of [start, end) is lost. Touching stretches of one cause are one report."""
         start_ms, end_ms = self.ms(start), self.ms(end)
-        loss = self._loss
+        loss, self._loss_grew = self._loss, True
         if loss and loss.cause == cause and loss.start_ms <= start_ms <= loss.start_ms + loss.duration_ms + 1:
             self._loss = replace(loss, duration_ms=max(end_ms - loss.start_ms, loss.duration_ms))
             if self._loss.duration_ms < 5000:
@@ -253,9 +253,9 @@ class TranscriptBook:
 
     def tell_loss(self) -> None:
         """Called for every frame: emit the loss that was gathered unless it grew since the last call."""
-        loss, self._loss_told = self._loss_told, self._loss
-        if loss is not None and loss == self._loss:
+        if not self._loss_grew:
             self.flush_loss()
+        self._loss_grew = False
 
     def flush_loss(self, *, keep_growing: bool = False) -> None:
         """Emit what `report_loss` has gathered; *keep_growing* leaves a loss that grows frame by frame."""
