@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from .realtime import events as ev
 
@@ -59,26 +59,25 @@ class EventQueue:
         return event
 
     def _make_room(self) -> None:
-        """Bring the queue down to half, so that this is rare."""
-        kept = _with_one_audio_sent(self._events)
-        for expendable in (_passes, _may_go):
-            too_many = len(kept) - MAX_EVENTS // 2
-            too_long = sum(map(_size, kept)) - MAX_CHARACTERS // 2
-            rest: list[ev.Event] = []
-            for event in kept:
-                if (too_many > 0 or too_long > 0) and expendable(event):
-                    too_many -= 1
-                    too_long -= _size(event)
-                    self._dropped += 1
-                else:
-                    rest.append(event)
-            kept = rest
+        """Let go of enough that this is rare: half of what passes, and only if that was not enough, of the rest."""
+        kept = self._without(_passes, _with_one_audio_sent(self._events), 0.5)
+        if len(kept) > MAX_EVENTS or sum(map(_size, kept)) > MAX_CHARACTERS:
+            kept = self._without(_may_go, kept, 0.9)
         self._events = deque(kept)
         self._characters = sum(map(_size, kept))
 
-
-def _size(event: ev.Event) -> int:
-    return len(event.text) + len(event.delta) if isinstance(event, ev.Transcript) else 0
+    def _without(self, expendable: Callable[[ev.Event], bool], events: list[ev.Event], part: float) -> list[ev.Event]:
+        """*events* without the oldest that are *expendable*, down to *part* of what may wait."""
+        too_many = len(events) - MAX_EVENTS * part
+        too_long = sum(map(_size, events)) - MAX_CHARACTERS * part
+        kept: list[ev.Event] = []
+        for event in events:
+            if (too_many > 0 or too_long > 0) and expendable(event):
+                too_many, too_long = too_many - 1, too_long - _size(event)
+                self._dropped += 1
+            else:
+                kept.append(event)
+        return kept
 
 
 def _with_one_audio_sent(events: Iterable[ev.Event]) -> list[ev.Event]:
@@ -104,3 +103,7 @@ def _passes(event: ev.Event) -> bool:
 
 def _may_go(event: ev.Event) -> bool:
     return not isinstance(event, (ev.FinalizeDone, ev.AudioSent))
+
+
+def _size(event: ev.Event) -> int:
+    return len(event.text) + len(event.delta) if isinstance(event, ev.Transcript) else 0

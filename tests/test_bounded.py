@@ -164,7 +164,7 @@ def test_noise_and_silence_that_alternate_every_ten_milliseconds(detection: str,
     """The worst there is for a book of runs. Nobody answers either."""
     d = Endless(detection, replay_window_ms=5_000)
     d.connect() if live else d.start()
-    for _ in range(HOUR_S if not live else 900 if detection == "server_vad" else 120):
+    for _ in range(120 if live else HOUR_S if detection == "server_vad" else 300):
         d.second(FLICKER)
     d.check()
 
@@ -260,11 +260,13 @@ def test_a_torrent_of_frames(detection: str, live: bool) -> None:
     d.check(frame=0)
 
 
-@pytest.mark.parametrize("detection", DETECTIONS)
+@pytest.mark.parametrize(
+    ("detection", "count"), [("none", 10_000), ("local_vad", 10_000), ("server_vad", 2_000), ("semantic_vad", 1_000)]
+)
 @pytest.mark.parametrize("pcm", [b"", NOISE[:640]], ids=["nothing said", "something said"])
-def test_ten_thousand_finalizes_that_nobody_answers(detection: str, pcm: bytes) -> None:
+def test_ten_thousand_finalizes_that_nobody_answers(detection: str, count: int, pcm: bytes) -> None:
     d = Endless(detection).connect()
-    asked = [f"f{number}" for number in range(10_000)]
+    asked = [f"f{number}" for number in range(count)]
     for number, finalize_id in enumerate(asked):
         if pcm or number == 0:
             d.session.push_audio(pcm or NOISE, d.now)
