@@ -16,6 +16,7 @@ from ten_packages.extension.openai_asr_python.realtime import limits, stream, tr
 from ten_packages.extension.openai_asr_python.realtime.actions import Send
 from ten_packages.extension.openai_asr_python.realtime.ledger import State
 from ten_packages.extension.openai_asr_python.realtime.session import SessionState
+from ten_packages.extension.openai_asr_python.realtime.wire_map import WireMap
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "ten_packages.extension.openai_asr_python."
@@ -31,12 +32,6 @@ def documented(what: str) -> int:
     row = re.search(rf"^\| {re.escape(what)} \| ([\d,]+)", DOCUMENT, re.MULTILINE)
     assert row is not None, what
     return int(row[1].replace(",", ""))
-
-
-def stream_bound() -> int:
-    """The one number, in bytes."""
-    (number,) = re.findall(r"\*\*At most (\d+) MB for each stream\*\*", DOCUMENT)
-    return int(number) * 1_000_000
 
 
 def test_the_document_has_the_numbers_of_the_code() -> None:
@@ -145,11 +140,12 @@ def test_an_outage_of_an_hour_keeps_one_window_and_reports_the_rest_as_it_goes(d
     gone = [1000 * max(0, second - 10) for second in range(1, HOUR_S + 1)]
     assert max(abs(told - lost) for told, lost in zip(reported, gone, strict=True)) <= 6_000, "told while it happens"
     assert d.session.stream.lag_ms >= 4_000
+    assert d.most["turns"] <= 12, "turns go with their audio"
     d.recover()
     assert d.session.stream.lag_ms == 0, "what was kept goes out"
 
 
-@pytest.mark.parametrize("detection", DETECTIONS)
+@pytest.mark.parametrize("detection", ["server_vad", "local_vad"])
 def test_an_hour_of_silence_on_a_live_connection_keeps_seconds(detection: str) -> None:
     d = Endless(detection).connect()
     for _ in range(HOUR_S):
@@ -164,9 +160,10 @@ def test_noise_and_silence_that_alternate_every_ten_milliseconds(detection: str,
     """The worst there is for a book of runs. Nobody answers either."""
     d = Endless(detection, replay_window_ms=5_000)
     d.connect() if live else d.start()
-    for _ in range(120 if live else HOUR_S if detection == "server_vad" else 300):
+    for _ in range(90 if live else HOUR_S if detection == "server_vad" else 300):
         d.second(FLICKER)
     d.check()
+    assert d.reports <= d.now / 4, "pauses in lost speech do not make reports of their own"
 
 
 # Servers --------------------------------------------------------------------------------------------------------
@@ -176,9 +173,9 @@ def test_noise_and_silence_that_alternate_every_ten_milliseconds(detection: str,
 def test_a_server_that_takes_one_message_a_second_or_none(detection: str) -> None:
     d = Endless(detection).connect()
     d.take = False
-    for second in range(600):
+    for second in range(300):
         d.second(NOISE)
-        if second < 300:
+        if second < 150:
             d.session.sent(d.conn, 1, d.now)
             d.pump()
         if d.session.state is SessionState.CONNECTING:
@@ -191,7 +188,7 @@ def test_a_server_that_takes_one_message_a_second_or_none(detection: str) -> Non
 @pytest.mark.parametrize("detection", DETECTIONS)
 def test_a_server_that_never_answers(detection: str) -> None:
     d = Endless(detection).connect()
-    for _ in range(1_200):
+    for _ in range(600):
         d.second(NOISE)
     d.check()
 
@@ -220,9 +217,9 @@ CHATTER: dict[str, Callable[[Endless, int], Any]] = {
 @pytest.mark.parametrize("what", CHATTER)
 @pytest.mark.parametrize("detection", DETECTIONS)
 def test_a_server_that_goes_on_for_ever(detection: str, what: str) -> None:
-    """Fifty messages a second for a minute and a half, and no final."""
+    """Fifty messages a second, and no final."""
     d = Endless(detection, replay_window_ms=5_000).connect()
-    for second in range(90):
+    for second in range(45):
         d.second(NOISE)
         for number in range(50):
             CHATTER[what](d, 50 * second + number)
@@ -261,10 +258,10 @@ def test_a_torrent_of_frames(detection: str, live: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("detection", "count"), [("none", 10_000), ("local_vad", 10_000), ("server_vad", 2_000), ("semantic_vad", 1_000)]
+    ("detection", "count"), [("none", 10_000), ("local_vad", 2_000), ("server_vad", 2_000), ("semantic_vad", 1_000)]
 )
 @pytest.mark.parametrize("pcm", [b"", NOISE[:640]], ids=["nothing said", "something said"])
-def test_ten_thousand_finalizes_that_nobody_answers(detection: str, count: int, pcm: bytes) -> None:
+def test_thousands_of_finalizes_that_nobody_answers(detection: str, count: int, pcm: bytes) -> None:
     d = Endless(detection).connect()
     asked = [f"f{number}" for number in range(count)]
     for number, finalize_id in enumerate(asked):
@@ -279,6 +276,16 @@ def test_ten_thousand_finalizes_that_nobody_answers(detection: str, count: int, 
     assert d.answers == asked, "each has one answer, in order"
 
 
+def test_a_map_keeps_its_newest_stretches_and_reads_older_times_as_the_oldest_it_has() -> None:
+    wire = WireMap(RATE)
+    for number in range(10_000):
+        wire.add(16, number * 32)
+        wire.forget_before(0)
+    assert len(wire) == documented("stretches in a connection's map")
+    assert wire.start_position(9_999) == 9_999 * 32
+    assert wire.start_position(1) == wire.stretches[0].position
+
+
 # The bounds bite ------------------------------------------------------------------------------------------------
 
 
@@ -286,7 +293,7 @@ def test_without_its_bounds_a_mute_server_makes_a_session_grow(monkeypatch: pyte
     monkeypatch.setattr(stream, "UNANSWERED_S", 1e9)
     monkeypatch.setattr(transcript, "MAX_TURNS", 10**9)
     d = Endless("local_vad").connect()
-    for _ in range(1_200):
+    for _ in range(700):
         d.second(NOISE)
     with pytest.raises(AssertionError):
         d.check()

@@ -45,6 +45,11 @@ def test_ten_windows_into_a_server_that_does_not_read_cost_no_more_than_document
     assert growth("deaf", 10 * WINDOW_MS) > stream_bound(), "keeping all of it would be noticed"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="resident memory is read the Unix way")
+def test_ten_windows_in_one_call_are_taken_piece_by_piece() -> None:
+    assert growth("torrent", WINDOW_MS) < stream_bound()
+
+
 # The listener ---------------------------------------------------------------------------------------------------
 
 
