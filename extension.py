@@ -567,5 +567,5 @@ def _audio_of(frame: AudioFrame) -> bytes:
 
 async def _secret_key(command: str, redact: Redactor) -> str:
     key = await key_from_command(command)
-    redact.add(key)
+    redact.add_passing(key)
     return key
