@@ -71,7 +71,7 @@ class AudioDump:
         self._reported = False
         # Shared with the writer, under the lock.
         self._changed = threading.Condition()
-        self._queue: list[bytes] = []
+        self._queue = bytearray()  # and no list: of tiny frames each would cost many times its length
         self._queued = 0
         self._ended = True
         self._problem: str | None = None
@@ -137,7 +137,7 @@ class AudioDump:
         elif self._queued + len(data) > MAX_QUEUED:
             self._end(self._accepted, "the disk does not keep up")
         else:
-            self._queue.append(data)
+            self._queue += data
             self._queued += len(data)
             self._accepted += len(data)
             if self._queued >= _BATCH:
@@ -184,17 +184,15 @@ class AudioDump:
                     file.seek(0)
                     _write(file, _wave_header(*self._format, size))
 
-    def _take(self) -> tuple[bytes, bool]:
+    def _take(self) -> tuple[bytearray, bool]:
         """Wait for work; returns what was queued, and whether nothing will follow."""
         with self._changed:
             if not self._ended and self._queued < _BATCH:
                 self._changed.wait(_INTERVAL)
-            queue, self._queue = self._queue, []
-            ended = self._ended
-        # Joined without the lock: `write` must not wait for the copying of megabytes.
-        return b"".join(queue), ended
+            queue, self._queue = self._queue, bytearray()
+            return queue, self._ended
 
-    def _write_batch(self, file: FileIO, batch: bytes) -> None:
+    def _write_batch(self, file: FileIO, batch: bytearray) -> None:
         _write(file, batch)
         with self._changed:
             self._queued -= len(batch)
@@ -214,7 +212,7 @@ def _create(path: Path) -> tuple[int, Path]:
     raise FileExistsError(f"{path} and 9999 numbered ones exist")
 
 
-def _write(file: FileIO, data: bytes) -> int:
+def _write(file: FileIO, data: bytes | bytearray) -> int:
     """Write all of *data* (the system may take less at a time); returns its length."""
     rest = memoryview(data)
     while rest:

@@ -13,6 +13,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+MAX_OUTPUTS = 256
+"Messages that may wait for the graph; whoever brings more of them waits too."
+
 
 class Base(Protocol):
     """The fields of the base class that its send methods read."""
@@ -47,6 +50,8 @@ class Emitter:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._room = asyncio.Event()
+        self._room.set()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -59,6 +64,20 @@ class Emitter:
         self._queue.append(output)
         self._idle.clear()
         self._wake.set()
+        if len(self._queue) >= MAX_OUTPUTS:
+            self._room.clear()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether fewer than `MAX_OUTPUTS` messages wait."""
+        return self._room.is_set()
+
+    def room(self) -> Awaitable[None] | None:
+        """None if there is room for more, else what to await until there is."""
+        return None if self.has_room else self._until_room()
+
+    async def _until_room(self) -> None:
+        await self._room.wait()
 
     def mark_completing_final(self, fence_ms: int, finalize_time: float | None) -> None:
         """The newest final not yet sent that belongs before *fence_ms* completes a finalize."""
@@ -84,6 +103,8 @@ class Emitter:
         while True:
             while self._queue:
                 output = self._queue.popleft()
+                if len(self._queue) < MAX_OUTPUTS // 2:
+                    self._room.set()
                 try:
                     await self._send(output)
                 except Exception as exc:  # a failed send must not silence the rest

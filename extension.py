@@ -32,6 +32,7 @@ from .audio_dump import AudioDump
 from .config import OpenAIASRConfig
 from .emitter import Emitter, Output
 from .key_command import key_from_command
+from .metadata_history import MetadataHistory
 from .openai_asr_client import Endpoint, OpenAIASRClient, OpenAIASRListener
 from .realtime import events as ev
 from .realtime.errors import ConfigurationError
@@ -46,8 +47,6 @@ HAS_STATUS = hasattr(AsyncASRBaseExtension, "on_connected")
 VENDOR = "openai"
 METRICS_EVERY_MS = 1000
 "Audio time between two vendor metrics while audio flows."
-METADATA_KEPT = 8192
-"Changes of metadata remembered: a minute of frames of 10 ms that each carry their own, and more."
 
 _announcing: ContextVar[bool] = ContextVar("announcing", default=False)
 
@@ -105,7 +104,7 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         self._telemetry = Telemetry()
         self._fences: deque[_Fence] = deque()
         self._metadata_json = ""
-        self._metadata_at: deque[tuple[int, str]] = deque(maxlen=METADATA_KEPT)
+        self._metadata_at = MetadataHistory()
         self._frame_seen = False
         self._held_metrics: dict[tuple[str, ...], Any] = {}
         self._frame_format: tuple[int, int, int] | None = None
@@ -307,7 +306,8 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         self.sent_buffer_length += len(data)
         position = self.client.push_audio(data)
         self._audio_seen = True
-        if position * 1000 // self.client.session.stream.rate >= self._metrics_due_ms:
+        due = position * 1000 // self.client.session.stream.rate >= self._metrics_due_ms
+        if due and self._emitter.has_room:
             self._put_vendor_metrics()
 
     def _take_metadata(self, frame: AudioFrame) -> None:
@@ -327,7 +327,7 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         if session_id is not None:
             self.session_id = str(session_id)
         position = self.client.session.stream.ledger.accepted if self.client else 0
-        self._metadata_at.append((position, text))
+        self._metadata_at.add(position, text)
 
     def _take_format(self, frame: AudioFrame, client: OpenAIASRClient) -> bool:
         """Non-zero format fields of a frame win over the configuration. False: the frame cannot be read."""
@@ -391,25 +391,28 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         self._telemetry.vendor("debug", f"vendor_result: speech started at {event.start_ms} ms")
 
     @override
-    def on_asr_delta(self, event: ev.Transcript) -> None:
+    def on_asr_delta(self, event: ev.Transcript) -> Awaitable[None] | None:
         self._put_result(event)
+        return self._emitter.room()
 
     @override
-    def on_asr_completed(self, event: ev.Transcript) -> None:
+    def on_asr_completed(self, event: ev.Transcript) -> Awaitable[None] | None:
         self._put_result(event)
         self._put_vendor_metrics()
+        return self._emitter.room()
 
     @override
     def on_asr_committed(self, event: ev.Committed) -> None:
         self._telemetry.vendor("debug", f"vendor_result: committed {event.item_id} from {event.start_ms} ms")
 
     @override
-    def on_asr_server_error(self, event: ev.ServerError) -> None:
+    def on_asr_server_error(self, event: ev.ServerError) -> Awaitable[None] | None:
         times = f" ({event.count} times)" if event.count > 1 else ""
         self._telemetry.vendor("error", f"vendor_error: code: {event.code}, reason: {event.message}{times}")
         metadata = self.metadata if event.start_ms is None else self._metadata_of(event.start_ms)
         code = FATAL if event.fatal else NON_FATAL
         self._put_error(code, server_error_text(event), event.code, event.message, metadata)
+        return self._emitter.room()
 
     @override
     def on_asr_client_error(self, event: ev.ClientError) -> None:
@@ -423,7 +426,7 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         )
 
     @override
-    def on_other_event(self, event: ev.Event) -> None:
+    def on_other_event(self, event: ev.Event) -> Awaitable[None] | None:
         if isinstance(event, ev.AudioSent):
             self._on_audio_sent(event)
         elif isinstance(event, ev.FinalizeDone):
@@ -434,6 +437,7 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
             self._telemetry.key_point("warn", event.message)
         elif isinstance(event, (ev.Connecting, ev.Connected, ev.Disconnected)):
             self._on_status(event)
+        return self._emitter.room()
 
     def _on_audio_sent(self, event: ev.AudioSent) -> None:
         if self.first_audio_time is None and event.user_ms > 0:
@@ -485,11 +489,11 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
 
     def _metadata_of(self, start_ms: int) -> dict[str, Any] | None:
         """The metadata the frames carried where a span begins."""
-        if not self._metadata_at:
-            return self.metadata
         rate = self.client.session.stream.rate if self.client else 1
-        known = (text for position, text in reversed(self._metadata_at) if position * 1000 // rate <= start_ms)
-        metadata: dict[str, Any] = json.loads(next(known, self._metadata_at[0][1]))
+        text = self._metadata_at.at(start_ms, rate)
+        if text is None:
+            return self.metadata
+        metadata: dict[str, Any] = json.loads(text)
         return metadata
 
     def _put_result(self, event: ev.Transcript) -> None:
@@ -562,5 +566,5 @@ def _audio_of(frame: AudioFrame) -> bytes:
 
 async def _secret_key(command: str, redact: Redactor) -> str:
     key = await key_from_command(command)
-    redact.add(key)
+    redact.add_passing(key)
     return key

@@ -32,6 +32,7 @@ from .audio.pcm import FrameDecoder
 from .audio.turns import TurnDetector, TurnEnded, TurnStarted
 from .audio.vad import SileroDetector
 from .connect_limit import PROCESS_LIMITER
+from .event_queue import EventQueue
 from .realtime import events as ev
 from .realtime.actions import Close, Connect, Ping, Send
 from .realtime.endpoint import display_url, realtime_url
@@ -44,7 +45,12 @@ from .realtime.session import Session
 
 __all__ = ["Endpoint", "OpenAIASRClient", "OpenAIASRListener", "Transport", "TransportClosed"]
 
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+MAX_MESSAGE_BYTES = 1024 * 1024
+"Of one message of the server: an hour of words with their probabilities fits. A larger one ends the connection."
+MAX_MESSAGES = 16
+"Messages of the server that may wait for us; then it is no longer read."
+PIECE_BYTES = 64 * 1024
+"Audio taken at a time: what is pushed in one go costs no copies of its whole length."
 CLOSE_TIMEOUT_S = 0.5
 "The closing handshake gets this long; then the socket is dropped. Part of the bound on `stop`."
 ABNORMAL_CLOSURE = 1006
@@ -184,6 +190,7 @@ async def dial_websocket(url: str, headers: Mapping[str, str], endpoint: Endpoin
             additional_headers=dict(headers),
             compression=None,
             max_size=MAX_MESSAGE_BYTES,
+            max_queue=MAX_MESSAGES,
             open_timeout=None,
             ping_interval=None,
             close_timeout=CLOSE_TIMEOUT_S,
@@ -293,7 +300,7 @@ class OpenAIASRClient:
         )
         self._links: dict[int, _Link] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._events: deque[ev.Event] = deque()
+        self._events = EventQueue()
         self._events_wake = asyncio.Event()
         self._dispatcher: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -347,13 +354,15 @@ class OpenAIASRClient:
 
         Returns the position of the stream after it, in samples.
         """
-        pcm = self._decoder.decode(data)
-        if pcm:
-            now = self._clock()
-            self._session.push_audio(pcm, now)
-            if self._detector is not None:
-                self._turn_events(self._detector.process(pcm), now)
-            self._pump()
+        view = memoryview(data if isinstance(data, bytes) else bytes(data))
+        for begin in range(0, len(view), PIECE_BYTES):
+            pcm = self._decoder.decode(view[begin : begin + PIECE_BYTES])
+            if pcm:
+                now = self._clock()
+                self._session.push_audio(pcm, now)
+                if self._detector is not None:
+                    self._turn_events(self._detector.process(pcm), now)
+                self._pump()
         return self._session.stream.ledger.accepted
 
     def finalize(self, finalize_id: str | None = None) -> asyncio.Future[ev.FinalizeDone]:
@@ -411,7 +420,7 @@ class OpenAIASRClient:
         event = self._session.next_event()
         if event is not None:
             while event is not None:
-                self._events.append(event)
+                self._events.put(event)
                 event = self._session.next_event()
             self._events_wake.set()
         if self._session.state is SessionState.STOPPED and not self._links:
@@ -563,7 +572,7 @@ class OpenAIASRClient:
         """Hand events to the listener, one after the other, in order."""
         while True:
             while self._events:
-                event = self._events.popleft()
+                event = self._events.get()
                 try:
                     result = self._handler(event)(event)
                     if result is not None:

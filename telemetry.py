@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import deque
 from typing import Any
 
 from .realtime import events as ev
@@ -16,6 +17,8 @@ except ImportError:
     LOG_CATEGORY_KEY_POINT, LOG_CATEGORY_VENDOR = "key_point", "vendor"
 
 NON_FATAL = 1000
+PASSING_SECRETS = 64
+"Keys of single connections that are still taken out of logs; what they opened is long closed then."
 PRIVATE_RESULT_LOG = "send_asr_result"
 "How the base begins the line in which it logs a whole result."
 _LEVELS = ("debug", "info", "warn", "error")
@@ -29,14 +32,20 @@ class Redactor:
 
     def __init__(self) -> None:
         self._secrets: set[str] = set()
+        self._passing: deque[str] = deque(maxlen=PASSING_SECRETS)
 
     def add(self, *secrets: str | None) -> None:
         """Never let these through again."""
         self._secrets.update(secret for secret in secrets if secret and len(secret) >= self.SHORTEST)
 
+    def add_passing(self, secret: str) -> None:
+        """Not this one either: a key that is made for one connection. The newest `PASSING_SECRETS` are known."""
+        if len(secret) >= self.SHORTEST and secret not in self._passing:
+            self._passing.append(secret)
+
     def __call__(self, text: str) -> str:
         """*text* without any secret added, and without what looks like a key."""
-        for secret in sorted(self._secrets, key=len, reverse=True):
+        for secret in sorted({*self._secrets, *self._passing}, key=len, reverse=True):
             text = text.replace(secret, "***")
         return mask_keys(text)
 

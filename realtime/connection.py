@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from .limits import MAX_EARLY
 from .messages import Message
 from .wire_map import WireMap
 
@@ -99,7 +100,7 @@ class Connection:
     "Commits by event id, oldest first, with when they were sent."
     cut: int | None = None
     "Server-owned turns: commit what lies before this position, whatever the detector says."
-    early: deque[Message] = field(default_factory=lambda: deque(maxlen=64))
+    early: deque[Message] = field(default_factory=lambda: deque(maxlen=MAX_EARLY))
     "Text for items nobody announced yet; it counts when they are, and never otherwise."
     announces_items: bool = False
     "The server sent `committed`: items it does not announce are not ours."

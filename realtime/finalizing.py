@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from .connection import Connection
 from .events import ClientError, FinalizeDone
 from .ledger import State
+from .limits import MAX_REQUESTS
 from .stream import Stream
 from .turn import Phase, Turn
 
@@ -69,6 +70,8 @@ class Finalizer:
             request.needs_probe = self._may_hold_speech(fence)
             request.had_speech = request.had_speech or request.needs_probe
         self._requests.append(request)
+        if len(self._requests) > MAX_REQUESTS:
+            self._expire(self._requests[0], now)
 
     def answer_now(self, finalize_id: str, outcome: str) -> None:
         """Answer a request that nothing can be done for."""
@@ -225,7 +228,7 @@ class Finalizer:
             return
         latency = round((now - request.arrived) * 1000)
         fence_ms = self._stream.book.ms(request.fence)
-        self._stream.book.flush_loss(keep_growing=True)  # what was lost is told before the answer
+        self._stream.book.flush_loss()  # what was lost is told before the answer
         self._stream.emit(FinalizeDone(request.finalize_id, fence_ms, outcome, latency))
 
     def answer_all(self, outcome: str, now: float) -> None:

@@ -10,13 +10,23 @@ Source of names and shapes: the provider's Realtime reference (client events, se
 from __future__ import annotations
 
 import binascii
-from typing import Any, NamedTuple, TypeAlias
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
+
+from .limits import MAX_ID, MAX_SEGMENT_TEXT, MAX_TEXT
 
 Json: TypeAlias = dict[str, Any]
 OptionalText: TypeAlias = str | UnsetType | None
+_FARTHEST = 10**10
+Number: TypeAlias = (
+    Annotated[int, Meta(ge=-_FARTHEST, le=_FARTHEST)] | Annotated[float, Meta(ge=-_FARTHEST, le=_FARTHEST)]
+)
+"A time as a server may state it: whatever unit, months at most, and no NaN. A value beyond makes a frame malformed."
+ItemId: TypeAlias = Annotated[str, Meta(max_length=MAX_ID)]
+Text: TypeAlias = Annotated[str, Meta(max_length=MAX_TEXT)]
+SegmentText: TypeAlias = Annotated[str, Meta(max_length=MAX_SEGMENT_TEXT)]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -93,22 +103,22 @@ class SessionUpdated(Message, frozen=True, kw_only=True, tag="session.updated"):
 class SpeechStarted(Message, frozen=True, kw_only=True, tag="input_audio_buffer.speech_started"):
     """Server VAD onset. `audio_start_ms`: audio written in this session, prefix padding included."""
 
-    audio_start_ms: int | float = 0
-    item_id: str = ""
+    audio_start_ms: Number = 0
+    item_id: ItemId = ""
 
 
 class SpeechStopped(Message, frozen=True, kw_only=True, tag="input_audio_buffer.speech_stopped"):
     """Server VAD end. `audio_end_ms` includes the silence window."""
 
-    audio_end_ms: int | float = 0
-    item_id: str = ""
+    audio_end_ms: Number = 0
+    item_id: ItemId = ""
 
 
 class InputAudioBufferCommitted(Message, frozen=True, kw_only=True, tag="input_audio_buffer.committed"):
     """Buffered audio became `item_id`; `previous_item_id` chains items in audio order."""
 
-    item_id: str = ""
-    previous_item_id: OptionalText = None
+    item_id: ItemId = ""
+    previous_item_id: ItemId | UnsetType | None = None
 
 
 class InputAudioBufferCleared(Message, frozen=True, kw_only=True, tag="input_audio_buffer.cleared"):
@@ -118,23 +128,23 @@ class InputAudioBufferCleared(Message, frozen=True, kw_only=True, tag="input_aud
 class TimeoutTriggered(Message, frozen=True, kw_only=True, tag="input_audio_buffer.timeout_triggered"):
     """Conversation sessions only; passes."""
 
-    audio_start_ms: int | float = 0
-    audio_end_ms: int | float = 0
-    item_id: str = ""
+    audio_start_ms: Number = 0
+    audio_end_ms: Number = 0
+    item_id: ItemId = ""
 
 
 class ConversationItemAdded(Message, frozen=True, kw_only=True, tag="conversation.item.added"):
     """Bookkeeping: the item exists."""
 
     item: Json = {}
-    previous_item_id: OptionalText = None
+    previous_item_id: ItemId | UnsetType | None = None
 
 
 class ConversationItemDone(Message, frozen=True, kw_only=True, tag="conversation.item.done"):
     """Bookkeeping: the item is complete (its text may not be)."""
 
     item: Json = {}
-    previous_item_id: OptionalText = None
+    previous_item_id: ItemId | UnsetType | None = None
 
 
 class ConversationItemRetrieved(Message, frozen=True, kw_only=True, tag="conversation.item.retrieved"):
@@ -146,15 +156,15 @@ class ConversationItemRetrieved(Message, frozen=True, kw_only=True, tag="convers
 class ConversationItemDeleted(Message, frozen=True, kw_only=True, tag="conversation.item.deleted"):
     """Answer to delete."""
 
-    item_id: str = ""
+    item_id: ItemId = ""
 
 
 class TranscriptionDelta(Message, frozen=True, kw_only=True, tag="conversation.item.input_audio_transcription.delta"):
     """Text to append to what is known of `item_id`."""
 
-    item_id: str = ""
+    item_id: ItemId = ""
     content_index: int | None = 0
-    delta: str | None = ""
+    delta: Text | None = ""
     obfuscation: OptionalText = UNSET
     "Padding the live service adds against traffic analysis; no text."
     logprobs: list[Json] | UnsetType | None = UNSET
@@ -165,9 +175,9 @@ class TranscriptionCompleted(
 ):
     """The item's text; replaces the joined deltas."""
 
-    item_id: str = ""
+    item_id: ItemId = ""
     content_index: int | None = 0
-    transcript: str | None = ""
+    transcript: Text | None = ""
     usage: Json | UnsetType | None = UNSET
     logprobs: list[Json] | UnsetType | None = UNSET
     languages: list[Json] | UnsetType | None = UNSET
@@ -179,18 +189,18 @@ class TranscriptionSegment(
     """A stretch of the item with a speaker. `start` and `end` are seconds within the item."""
 
     id: str = ""
-    item_id: str = ""
+    item_id: ItemId = ""
     content_index: int | None = 0
-    text: str | None = ""
-    speaker: str | None = None
-    start: int | float = 0
-    end: int | float = 0
+    text: SegmentText | None = ""
+    speaker: SegmentText | None = None
+    start: Number = 0
+    end: Number = 0
 
 
 class TranscriptionFailed(Message, frozen=True, kw_only=True, tag="conversation.item.input_audio_transcription.failed"):
     """The item will have no text; the session lives."""
 
-    item_id: str = ""
+    item_id: ItemId = ""
     content_index: int | None = 0
     error: ErrorDetails = ErrorDetails()
 
@@ -279,7 +289,7 @@ class Decoded(NamedTuple):
 def _decode(frame: bytes | str, table: dict[str, type[Message]]) -> Decoded:
     try:
         data = _decoder.decode(frame)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
         return Decoded(MalformedMessage(reason=f"not JSON: {exc}"), {})
     if not isinstance(data, dict):
         return Decoded(MalformedMessage(reason="not a JSON object", is_json=True), {})

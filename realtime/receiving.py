@@ -12,14 +12,17 @@ from .errors import COMMIT_EMPTY
 from .events import Committed, ServerError, SpeechStarted, SpeechStopped, WireEvent
 from .finalizing import Finalizer
 from .ledger import Fate, State
+from .limits import MAX_SEGMENTS
 from .stream import Stream
-from .turn import Phase, Turn, confidence_of, language_of
+from .turn import Phase, Turn, confidence_of, language_of, usage_of
 
 REPLAY_TOLERANCE_MS = 1000
 "A detector hears the same onset again within this."
 TextMessage: TypeAlias = (
     "wire.TranscriptionDelta | wire.TranscriptionCompleted | wire.TranscriptionSegment | wire.TranscriptionFailed"
 )
+PADDING_MS = 1000
+"More than is ever written behind a turn."
 VENDOR_FAILED = "vendor_failed"
 "Cause of a loss: the server failed the item, and its repair."
 ITEM_FAILED = "item_failed"
@@ -214,9 +217,8 @@ class Receiver:
         self._ended(conn, turn, now)
         turn.language = language_of(message.languages)
         turn.confidence = confidence_of(message.logprobs)
-        if isinstance(message.usage, dict):
-            turn.usage = message.usage
-            self._bill(message.usage)
+        turn.usage = usage_of(message.usage)
+        self._bill(turn.usage)
         text = message.transcript or ""
         if self._stream.rules.streams_before_commit and len(turn.partial.strip()) > len(text.strip()):
             text = turn.partial  # the final of a model that streams never says less than its partials did (S5)
@@ -243,8 +245,12 @@ class Receiver:
         turn = self._turn_of(conn, message, now)
         if turn is None:
             return
-        start = self._book.ms(turn.span_start) + round(message.start * 1000)
-        duration = max(1, round((message.end - message.start) * 1000))
+        if len(turn.segments) >= MAX_SEGMENTS:
+            return
+        # Whatever the server says, a segment lies within what was spoken and the padding behind it.
+        begin, newest = self._book.ms(turn.span_start), self._book.ms(self._stream.ledger.accepted) + PADDING_MS
+        start, end = (min(max(begin + round(s * 1000), begin), newest) for s in (message.start, message.end))
+        duration = max(1, end - start)
         turn.segments.append({"word": message.text or "", "start_ms": start, "duration_ms": duration, "stable": True})
         turn.speaker = turn.speaker or message.speaker
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from .connection import Connection
 from .errors import OTHER, Outcome, Where, is_expiry, row_of
 from .events import ClientError, ServerError, Warned
+from .limits import MAX_NOTED
 from .stream import Stream
 
 LONG_WAIT_S = 1.0
 "A dial that is held back longer than this is worth a word."
-MAX_NOTED = 1000
-"Kinds of oddity remembered; a server that makes up new ones for ever must not fill the memory."
+_KEY_LENGTH = 200
+"Characters by which a cause is known again: a server that makes up new ones for ever must not fill the memory."
 FOLD_S = 10.0
 "Repeats of an error that was told are counted this long, then told as one."
 ITEMS_TOLD = 3
@@ -105,7 +106,7 @@ class Reports:
 
     def note_once(self, kind: str, detail: str, message: str) -> None:
         """Warn the first time this *kind* of oddity shows this *detail*."""
-        key = f"{kind}:{detail}"
+        key = f"{kind}:{detail}"[:_KEY_LENGTH]
         if key not in self._noted and len(self._noted) < MAX_NOTED:
             self._noted.add(key)
             self._stream.emit(Warned(kind, message))
@@ -118,17 +119,26 @@ class Reports:
 
     def setup_error(self, error: ServerError) -> None:
         """An error before the session is configured: one report per cause, however many attempts meet it."""
-        cause = f"server:{error.code}"
-        if cause not in self._told:
-            self._told.add(cause)
+        if self._is_news(f"server:{error.code}"):
             self._stream.emit(error)
 
     def client_error(self, error: ClientError) -> None:
         """An error that ends the attempt to configure a session: one report per cause, that of the end included."""
-        cause = f"{error.code}:{error.message}"
-        if cause not in self._told:
-            self._told.update({cause, f"server:{error.vendor_code or error.code}"})
+        if self._is_news(f"{error.code}:{error.message}"):
+            self._is_news(f"server:{error.vendor_code or error.code}")
             self._stream.emit(error)
+
+    def _is_news(self, cause: str) -> bool:
+        """Whether *cause* was not told yet; from now on it is."""
+        if self._was_told(cause):
+            return False
+        if len(self._told) >= MAX_NOTED:
+            self._told.clear()
+        self._told.add(cause[:_KEY_LENGTH])
+        return True
+
+    def _was_told(self, cause: str) -> bool:
+        return cause[:_KEY_LENGTH] in self._told
 
     def drop(self, conn: Connection, code: str, reason: str, delay: float) -> None:
         """A connection ended, or did not come about; *delay*: seconds to the next attempt.
@@ -138,10 +148,10 @@ class Reports:
         if conn.expired or code == "overdue" or (conn.was_ready and is_expiry("", code, reason)):
             return
         what = "dropped" if conn.was_ready else "connect_failed"
-        cause = f"{what}:{code}:{conn.refusal or reason}"
-        if cause in self._told or (conn.refusal and f"server:{conn.refusal}" in self._told):
+        if conn.refusal and self._was_told(f"server:{conn.refusal}"):
             return
-        self._told.add(cause)
+        if not self._is_news(f"{what}:{code}:{conn.refusal or reason}"):
+            return
         happened = "the connection was lost" if conn.was_ready else "no session could be configured"
         detail = " ".join(part for part in (code, conn.refusal or reason) if part)
         self._stream.emit(
@@ -155,9 +165,8 @@ class Reports:
 
     def overdue(self, what: str, *, repairing: bool) -> None:
         """The server owes something for too long."""
-        if f"overdue:{what}" in self._told:
+        if not self._is_news(f"overdue:{what}"):
             return
-        self._told.add(f"overdue:{what}")
         then = "its audio is sent once more" if repairing else "the connection is renewed; audio is kept"
         self._stream.emit(ClientError("overdue", f"{what} did not come in time, though the connection lives; {then}"))
 

@@ -154,6 +154,7 @@ class Session:
             self._limit_length()
             if self._conn is not None and self._conn.ready:
                 self._watchdog.listen(self._conn, now)
+        stream.book.tell_loss()
         self._flush(now)
 
     def _limit_length(self) -> None:
@@ -638,6 +639,7 @@ class Session:
             if conn.in_flight == 0:
                 self._send_next(conn, now)
             self._ping(conn, now)
+        self._stream.bound(now)
         self._finalizer.advance(now)
         self._close_settled(now)
         self._stream.book.flush_loss(keep_growing=True)

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from .events import AudioSent, Event
 from .ledger import PENDING, SETTLED, Fate, Ledger, State
+from .limits import UNANSWERED_S
 from .models import ModelRules, rules_for
 from .options import SessionOptions
 from .transcript import TranscriptBook
@@ -223,24 +224,38 @@ class Stream:
         for start, end, fate in list(ledger.fates(ledger.settled_until, limit)):
             if fate.state is State.PENDING:
                 self._expire_pending(start, end, idle_cause)
-            elif fate.state is State.SENT and not self._claimed(start, end) and not self.client_owned:
+            elif fate.state is State.SENT and not self.client_owned and not self._claimed(start, end):
                 if answering:
                     ledger.move(start, end, {State.SENT}, Fate(State.GATED, cause="not_taken"))
                 else:
                     self._lose(start, end, State.SENT, "not_answered")
         ledger.forget_audio(limit)
 
+    def bound(self, now: float) -> None:
+        """Give up on what nobody will answer any more, so that what is remembered has an end."""
+        window_s = self.options.replay_window_ms / 1000
+        before = self.ledger.accepted - round((window_s + UNANSWERED_S) * self.rate)
+        self.book.bound(before, now)
+        if self.ledger.settled_until < before:
+            self.settle_rest("not_answered", before)
+
     def _expire_pending(self, start: int, end: int, idle_cause: str) -> None:
         if idle_cause == "not_started":
             self.ledger.move(start, end, {State.PENDING}, Fate(State.GATED, cause=idle_cause))
             return
         for first, last, speech in list(self.ledger.marks(start, end)):
-            if not speech:
+            if not speech and not self._is_pause_of_loss(first):
                 self.ledger.move(first, last, {State.PENDING}, Fate(State.GATED, cause="silence"))
             elif self.detection == "local_vad" and not self._claimed(first, last):
                 self.ledger.move(first, last, {State.PENDING}, Fate(State.GATED, cause="not_taken"))
             else:
                 self._lose(first, last, State.PENDING, idle_cause or "window_exceeded")
+
+    def _is_pause_of_loss(self, position: int) -> bool:
+        """Quiet right behind lost speech and shorter than what ends a turn: a pause in that speech, lost with it."""
+        _, end, _ = next(self.ledger.marks(position, self.ledger.accepted))
+        pause = self.samples(self.options.turn_detection.effective_silence_ms)
+        return end - position < pause and self.book.loss_grows_at(position)
 
     def _lose(self, start: int, end: int, source: State, cause: str) -> None:
         if self.ledger.move(start, end, {source}, Fate(State.LOST, cause=cause)):
@@ -288,9 +303,9 @@ class Stream:
                 if speech and not self._claimed(first, last):
                     self.ledger.move(first, last, {heard}, Fate(State.GATED, cause="not_taken"))
 
-    def settle_rest(self, cause: str) -> None:
-        """Nothing more will happen: what may have been speech is lost, the rest was silence."""
-        for start, end, fate in list(self.ledger.fates()):
+    def settle_rest(self, cause: str, before: int | None = None) -> None:
+        """Nothing more will happen before *before*: what may have been speech is lost, the rest was silence."""
+        for start, end, fate in list(self.ledger.fates(0, before)):
             for first, last, speech in list(self.ledger.marks(start, end)):
                 if speech and fate.state not in SETTLED:
                     self._lose(first, last, fate.state, cause)

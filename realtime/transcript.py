@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from .events import AudioLost, ClientError, Event, Transcript
 from .ledger import Fate, Ledger, State
+from .limits import MAX_TEXT, MAX_TURNS
 from .promotion import rest_of
 from .turn import Phase, Turn
 
@@ -40,6 +41,7 @@ class TranscriptBook:
         self._emit = emit
         self._last_end_ms = 0
         self._loss: AudioLost | None = None
+        self._loss_grew = False
         self._settled_items: deque[tuple[int, str]] = deque(maxlen=SETTLED_REMEMBERED)
         self.on_settled: Callable[[float], None] = lambda now: None
         "Called after each turn that `advance` settles, so that an answer can follow right behind its text."
@@ -133,8 +135,10 @@ class TranscriptBook:
         """Append *delta* and show the turn's text so far."""
         if not delta or turn.phase in (Phase.READY, Phase.SETTLED):
             return
-        turn.deltas.append(delta)
-        text = turn.partial
+        if len(turn.partial) + len(delta) > MAX_TEXT:
+            return  # the final says the whole
+        text = turn.partial + delta
+        turn.deltas = [text]
         if text.strip() and len(text) > len(turn.shown_before) and not turn.promoted and self._is_speech(turn):
             turn.shown = True
             self._emit(replace(self._transcript(turn, text, final=False), delta=delta))
@@ -257,10 +261,26 @@ class TranscriptBook:
         self._emit(replace(whole, duration_ms=until - whole.start_ms, promoted=True))
         turn.result_id, turn.shown, turn.shown_before = self._new_id("result"), False, ""
 
+    def bound(self, give_up_before: int, now: float) -> None:
+        """Let go of turns nothing can come of: never sent and their audio gone, too many, or begun before
+        *give_up_before* and still without a text. What of their speech was not reported yet is reported now."""
+        while self.turns and self._is_out_of_reach(self.turns[0]):
+            self.lose(self.turns[0], "window_exceeded", now)
+        while True:
+            oldest = next((t for t in self.turns if t.phase is not Phase.READY and not t.takes_audio), None)
+            if oldest is None or (len(self.turns) <= MAX_TURNS and oldest.span_start >= give_up_before):
+                return
+            self.lose(oldest, "not_answered", now)
+
+    def _is_out_of_reach(self, turn: Turn) -> bool:
+        """No connection has it, and the audio that one would need is gone."""
+        unsent = turn.connection == 0 and turn.phase in (Phase.WAITING, Phase.CLOSED)
+        return unsent and turn.span_end is not None and turn.span_end <= self._ledger.settled_until
+
     def report_loss(self, start: int, end: int, cause: str) -> None:
         """Tell the user that the audio of [start, end) is lost. Touching stretches of one cause are one report."""
         start_ms, end_ms = self.ms(start), self.ms(end)
-        loss = self._loss
+        loss, self._loss_grew = self._loss, True
         if loss and loss.cause == cause and loss.start_ms <= start_ms <= loss.start_ms + loss.duration_ms + 1:
             self._loss = replace(loss, duration_ms=max(end_ms - loss.start_ms, loss.duration_ms))
             if self._loss.duration_ms < 5000:
@@ -269,6 +289,17 @@ class TranscriptBook:
             return
         self.flush_loss()
         self._loss = AudioLost(start_ms, max(1, end_ms - start_ms), cause)
+
+    def loss_grows_at(self, position: int) -> bool:
+        """Whether audio lost from *position* on would go on with the stretch that is being gathered."""
+        loss = self._loss
+        return loss is not None and self.ms(position) - (loss.start_ms + loss.duration_ms) in (-1, 0, 1)
+
+    def tell_loss(self) -> None:
+        """Called for every frame: emit the loss that was gathered unless it grew since the last call."""
+        if not self._loss_grew:
+            self.flush_loss()
+        self._loss_grew = False
 
     def flush_loss(self, *, keep_growing: bool = False) -> None:
         """Emit what `report_loss` has gathered; *keep_growing* leaves a loss that grows frame by frame."""

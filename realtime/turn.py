@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+_LEAST_LOGPROB = -1000.0
+_LARGEST_COUNT = 10**15
+_LONGEST_USAGE_TEXT = 200
+
 
 class Phase(Enum):
     """How far a turn has come. It moves down this list, and back to the top when its connection ends."""
@@ -95,6 +99,11 @@ class Turn:
         self.replayed = True
 
     @property
+    def takes_audio(self) -> bool:
+        """It is the client's own and still open: what comes next is part of it."""
+        return self.client_owned and self.span_end is None
+
+    @property
     def settled(self) -> bool:
         """Nothing more will come of it."""
         return self.phase is Phase.SETTLED
@@ -105,13 +114,28 @@ def confidence_of(logprobs: object) -> float | None:
     if not isinstance(logprobs, list):
         return None
     values = [
-        float(entry["logprob"])
+        max(_LEAST_LOGPROB, min(0.0, entry["logprob"]))
         for entry in logprobs
         if isinstance(entry, dict) and isinstance(entry.get("logprob"), (int, float))
     ]
     if not values:
         return None
-    return min(1.0, math.exp(sum(values) / len(values)))
+    return math.exp(sum(values) / len(values))
+
+
+def usage_of(usage: object, depth: int = 3) -> dict[str, Any]:
+    """The server's usage object as far as a TEN property can hold it: numbers of 64 bits, short texts, objects."""
+    if not isinstance(usage, dict) or depth == 0:
+        return {}
+    kept: dict[str, Any] = {}
+    for key, value in usage.items():
+        if isinstance(value, dict):
+            kept[key] = usage_of(value, depth - 1)
+        elif value is None or (isinstance(value, str) and len(value) <= _LONGEST_USAGE_TEXT):
+            kept[key] = value
+        elif isinstance(value, (int, float)) and abs(value) < _LARGEST_COUNT:
+            kept[key] = value
+    return kept
 
 
 def language_of(languages: object) -> str | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import NamedTuple
 
+from .limits import MAX_MAPPED
+
 
 class Stretch(NamedTuple):
     """`length` samples from `offset` on; `position` is None for synthetic audio, which was nobody's."""
@@ -90,12 +92,12 @@ class WireMap:
         return None
 
     def forget_before(self, position: int) -> None:
-        """Drop stretches that end at or before *position*, but always keep the newest ones."""
-        keep = 0
-        for stretch in self._stretches[:-2]:
+        """Drop stretches that end at or before *position*, and what is too much; always keep the newest ones."""
+        gone = max(0, len(self._stretches) - MAX_MAPPED)
+        for stretch in self._stretches[gone:-2]:
             if stretch.position is not None and stretch.position + stretch.length > position:
                 break
-            keep += 1
-        if keep:
-            del self._stretches[:keep]
-            del self._offsets[:keep]
+            gone += 1
+        if gone:
+            del self._stretches[:gone]
+            del self._offsets[:gone]

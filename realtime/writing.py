@@ -8,6 +8,7 @@ from __future__ import annotations
 from .connection import Connection
 from .events import AudioSent
 from .ledger import Fate, State
+from .limits import MAX_STRETCHES
 from .messages import InputAudioBufferCommit, encode, encode_append
 from .stream import Stream
 from .turn import Turn
@@ -16,8 +17,6 @@ MAX_APPEND_S = 2.0
 "Audio in one message at most: far below the server's 15 MiB, short enough to keep a backlog moving."
 MAX_APPEND_STREAMING_S = 0.2
 "The same for a backlog of a model that decodes while it listens: it gets audio at a steady pace."
-MAX_STRETCHES = 64
-"From here on a connection's map lets go of stretches whose audio is settled."
 MIN_COMMIT_MS = 110
 "The server refuses to commit less than 100 ms; the rest is for rounding."
 TAIL_MS = 400
