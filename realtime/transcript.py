@@ -19,6 +19,8 @@ from .turn import Phase, Turn
 
 GROWING = frozenset({"window_exceeded", "not_answered", "fatal"})
 "Causes of loss that go on from frame to frame: reported in stretches of seconds."
+PAUSE_OF_LOSS_MS = 300
+"Lost speech with pauses no longer than this in it is one loss."
 SETTLED_REMEMBERED = 512
 _UNSENT_OR_OPEN = frozenset({State.PENDING, State.SENT, State.COMMITTED})
 
@@ -241,11 +243,13 @@ class TranscriptBook:
         """
         missing = []
         for turn in list(self.unsettled_before(position)):
-            if turn.phase not in (Phase.READY, Phase.SETTLED):
+            if turn.phase is Phase.READY:
+                self.advance(now)
+            elif not turn.settled:
                 self._promote(turn, position)
                 turn.late = True
                 missing.append(turn)
-            self.advance(now)
+        self.advance(now)
         return missing
 
     def _promote(self, turn: Turn, position: int) -> None:
@@ -278,10 +282,11 @@ class TranscriptBook:
         return unsent and turn.span_end is not None and turn.span_end <= self._ledger.settled_until
 
     def report_loss(self, start: int, end: int, cause: str) -> None:
-        """Tell the user that the audio of [start, end) is lost. Touching stretches of one cause are one report."""
+        """Tell the user that the audio of [start, end) is lost. Stretches of one cause are one report, with the short
+        pauses between them."""
         start_ms, end_ms = self.ms(start), self.ms(end)
         loss, self._loss_grew = self._loss, True
-        if loss and loss.cause == cause and loss.start_ms <= start_ms <= loss.start_ms + loss.duration_ms + 1:
+        if loss and loss.cause == cause and 0 <= start_ms - loss.start_ms <= loss.duration_ms + PAUSE_OF_LOSS_MS:
             self._loss = replace(loss, duration_ms=max(end_ms - loss.start_ms, loss.duration_ms))
             if self._loss.duration_ms < 5000:
                 return
