@@ -18,6 +18,10 @@ from .turn import Phase, Turn, confidence_of, language_of, usage_of
 
 REPLAY_TOLERANCE_MS = 1000
 "A detector hears the same onset again within this."
+UNHEARD_S = 1.0
+"`usage` counts in seconds, and padding or not; what is missing must be more than that."
+WORD_MS = 500
+"A sound that began so shortly before is one word with what follows."
 TextMessage: TypeAlias = (
     "wire.TranscriptionDelta | wire.TranscriptionCompleted | wire.TranscriptionSegment | wire.TranscriptionFailed"
 )
@@ -223,9 +227,37 @@ class Receiver:
         if self._stream.rules.streams_before_commit and len(turn.partial.strip()) > len(text.strip()):
             text = turn.partial  # the final of a model that streams never says less than its partials did (S5)
         conn.settled_items += 1
+        if self._stream.rules.streams_before_commit:
+            self._repair_unheard(conn, turn, now)
         conn.answers_speech = True
         self._stream.stats.finals += 1
         self._book.complete(turn, text, now)
+
+    def _repair_unheard(self, conn: Connection, turn: Turn, now: float) -> None:
+        """A model that decodes while it listens may not have been through when the commit came: by `usage` it heard
+        less than was committed. What it did not hear is an item of its own, and gets its second chance (S5)."""
+        heard = turn.usage.get("seconds")
+        if not isinstance(heard, (int, float)) or heard <= 0 or turn.repairs or turn.span_end is None:
+            return
+        rate, end = self._stream.rate, turn.span_end
+        until = turn.committed_from + round(heard * rate)
+        if turn.committed_until - until <= UNHEARD_S * rate:
+            return
+        position = conn.map.start_position(until * 1000 / rate)
+        if position is None or not turn.start < position < end:
+            return
+        for first, last, speech in self._stream.ledger.marks(turn.start, end):
+            if speech and first < position < last and position - first <= self._stream.samples(WORD_MS):
+                position = first  # in the middle of a word: it was not heard
+        bounds = self._stream.ledger.speech_bounds(position, end)
+        if bounds is None or position <= turn.start:
+            return
+        self._book.close(turn, min(turn.end or position, position), position)
+        tail = self._stream.new_turn(bounds[0], position, client_owned=turn.client_owned)
+        tail.late = turn.late
+        self._book.close(tail, bounds[1], end)
+        if not self._repair(tail, now):
+            self._book.lose(tail, "not_heard", now)
 
     def _ended(self, conn: Connection, turn: Turn, now: float) -> None:
         """The server is done with *turn*'s item: the later ones have waited for nothing but it until now."""

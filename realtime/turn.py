@@ -49,6 +49,9 @@ class Turn:
     # client-owned turns
     commit_event_id: str = ""
     commit_sent_at: float | None = None
+    committed_from: int = 0
+    committed_until: int = 0
+    "What its commit covered, in samples of its connection."
     synthetic: int = 0
     "Padding samples still to be written behind the audio."
     not_after: float = math.inf

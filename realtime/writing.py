@@ -71,6 +71,7 @@ class Writer:
             return None
         turn.commit_event_id = self._stream.new_id("commit")
         turn.commit_sent_at = now
+        turn.committed_from, turn.committed_until = conn.map.written - conn.uncommitted, conn.map.written
         return self.commit(conn, turn.commit_event_id, now)
 
     def commit(self, conn: Connection, event_id: str, now: float) -> bytes:

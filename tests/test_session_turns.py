@@ -659,6 +659,33 @@ def test_positions_are_exact_at_any_rate() -> None:
     assert RATE == 16_000
 
 
+# What a decoder did not hear -------------------------------------------------------------------------------------
+
+
+def live_turn_heard_for(seconds: float) -> Driver:
+    """Three words of a streaming model, at 0.5, 2.0 and 3.5 s; its `usage` says how much it heard of them."""
+    d = Driver(options("none", STREAMING)).connect()
+    d.push((silence(500) + tone(500) + silence(500)) * 3, realtime=True).finalize()
+    d.at(d.now + 1.5).committed("a")
+    return d.completed("a", "one two", usage={"type": "duration", "seconds": seconds})
+
+
+def test_what_a_streaming_model_had_not_heard_at_its_commit_is_repaired_from_there() -> None:
+    d = live_turn_heard_for(3.2)
+    assert d.texts == ["one two"]
+    d.repair({"type": TRANSCRIPTION + "completed", "transcript": "three"})
+    assert d.texts == ["one two", "three"] and d.of(ev.AudioLost) == []
+    first, second = d.finals
+    assert first.start_ms + first.duration_ms <= second.start_ms
+    assert second.start_ms == pytest.approx(3_500, abs=20) and second.duration_ms == pytest.approx(500, abs=60)
+
+
+@pytest.mark.parametrize("seconds", [4.0, 4.9, 0, 100.0, None, "3"])
+def test_what_was_heard_is_not_repaired(seconds: Any) -> None:
+    d = live_turn_heard_for(seconds)
+    assert d.texts == ["one two"] and d.repairs == [] and d.of(ev.AudioLost) == []
+
+
 # Text at the deadline of a finalize ------------------------------------------------------------------------------
 
 
