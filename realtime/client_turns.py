@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from .events import SpeechStarted
 from .ledger import State
+from .poison import piece_ends
 from .stream import Stream
 from .turn import Phase, Turn
 from .writing import tail_padding
@@ -102,6 +103,32 @@ class ClientTurns:
             if turn.end is not None and turn.span_end is not None:
                 turn.synthetic = tail_padding(self._stream, turn.end, turn.span_end)
 
+    def part(self) -> None:
+        """Connections end again and again without a text: what is sent again goes in pieces, each with its commit, so
+        that only what does it can be to blame."""
+        stream = self._stream
+        for turn in list(stream.book.turns):
+            if turn.client_owned and turn.phase is Phase.CLOSED and turn.commit_sent_at is None and not turn.promoted:
+                self._part(turn)
+
+    def _part(self, turn: Turn) -> None:
+        stream = self._stream
+        assert turn.end is not None and turn.span_end is not None
+        whole_end, rest = turn.span_end, turn
+        begin = max(turn.span_start, stream.ledger.settled_until)
+        *ends, _ = piece_ends(stream.ledger, begin, whole_end, stream.rate)
+        for end in ends:
+            bounds = stream.ledger.speech_bounds(rest.span_start, end)
+            after = stream.ledger.speech_bounds(end, whole_end)
+            if bounds is None or after is None:
+                continue
+            self._close(rest, bounds[1], end)
+            following = stream.new_turn(after[0], end, client_owned=True)
+            following.not_after, following.late, following.replayed = rest.not_after, rest.late, True
+            stream.book.close(following, after[1], whole_end)
+            following.synthetic = tail_padding(stream, after[1], whole_end)
+            rest = following
+
     def _give_up_sent(self, turn: Turn, now: float) -> None:
         """Replay is off: what was sent is lost (the stream reports it), the rest goes out on the next connection."""
         stream = self._stream
@@ -129,4 +156,4 @@ class ClientTurns:
         stream.book.close(turn, min(end, span_end), span_end)
         assert turn.end is not None and turn.span_end is not None
         turn.synthetic = tail_padding(stream, turn.end, turn.span_end)
-        stream.boundary = turn.span_end
+        stream.boundary = max(stream.boundary, turn.span_end)

@@ -29,7 +29,7 @@ class SessionState(Enum):
 S = SessionState
 TRANSITIONS: dict[SessionState, frozenset[SessionState]] = {
     S.IDLE: frozenset({S.CONNECTING, S.STOPPED}),
-    S.CONNECTING: frozenset({S.READY, S.BACKOFF, S.FAILED, S.STOPPED}),
+    S.CONNECTING: frozenset({S.READY, S.BACKOFF, S.FAILED, S.DRAINING, S.STOPPED}),
     S.READY: frozenset({S.BACKOFF, S.FAILED, S.DRAINING, S.STOPPED}),
     S.BACKOFF: frozenset({S.CONNECTING, S.STOPPED}),
     S.FAILED: frozenset({S.CONNECTING, S.STOPPED}),

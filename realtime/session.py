@@ -23,10 +23,12 @@ from .errors import SESSION_EXPIRED, show_value
 from .events import ClientError, Connected, Connecting, Disconnected, Event, ServerError, WireEvent
 from .finalizing import Finalizer
 from .handshake import check_echo, config_error, update_message
+from .ledger import State
 from .lifecycle import TRANSITIONS, SessionState
 from .limiter import DialLimiter, Unlimited
 from .options import SessionOptions, TurnDetectionOptions
 from .overdue import Watchdog
+from .poison import PoisonWatch
 from .receiving import Receiver, server_error
 from .repair import Repairer
 from .reporting import Reports
@@ -78,6 +80,7 @@ class Session:
         self._reports = Reports(self._stream)
         self._repairer = Repairer(self._stream, self._writer)
         self._watchdog = Watchdog(self._stream)
+        self._poison = PoisonWatch()
         self._receiver = Receiver(self._stream, self._finalizer, self._repairer.take, self._reports.live_error)
         self._stream.book.on_missing = self._repairer.take
         self._backoff = Backoff()
@@ -192,7 +195,9 @@ class Session:
         """Finish: open turns get `stop_drain_ms`, everything is answered, the connection closes."""
         if self.state in (S.STOPPED, S.DRAINING):
             return
-        if self.state is S.READY:
+        if self.state is S.BACKOFF and self._has_unsettled_speech():
+            self._dial(now)  # what was said last may make it yet
+        if self.state is S.READY or (self.state is S.CONNECTING and self._has_unsettled_speech()):
             self._turns.close_at_fence(now, self.options.stop_drain_ms / 1000)
             if not self._stream.client_owned:
                 self._finalizer.add("", now, self.options.stop_drain_ms / 1000, internal=True)
@@ -201,6 +206,10 @@ class Session:
             self._flush(now)
         else:
             self._stopped(now)
+
+    def _has_unsettled_speech(self) -> bool:
+        ledger, on_the_way = self._stream.ledger, (State.PENDING, State.SENT, State.COMMITTED)
+        return ledger.unsettled_speech(ledger.settled_until, ledger.accepted, on_the_way)
 
     def _drained(self, now: float) -> bool:
         turns = self._stream.book.turns
@@ -328,9 +337,14 @@ class Session:
     def _lose_main(self, conn: Connection, code: str, reason: str, now: float, retry_after: float) -> None:
         was_ready = conn.ready_at is not None
         useful = was_ready and (conn.settled_items > 0 or (conn.lived(now) >= USEFUL_AFTER_S and code != OVERDUE))
+        poison = self._poison.lost(conn, self._stream, now) if was_ready else None
+        if poison is not None:
+            self._stream.book.lose(poison, "poison", now)
         for turn in self._stream.book.on_connection(conn.id):
             self._turns.connection_lost(turn, now)
         self._stream.requeue(conn.id)
+        if self._poison.wants_pieces:
+            self._turns.part()
         self._sender.rewind()
         self._stream.book.flush_loss()
         self._finalizer.connection_lost()
@@ -438,6 +452,8 @@ class Session:
             self._receiver.receive(conn, message, data, now)
             if conn is self._conn and isinstance(message, SIGNS_OF_SPEECH):
                 self._watchdog.heard(conn)
+            if isinstance(message, wire.TranscriptionCompleted):
+                self._poison.text_came()
 
     def _tell_of_setup(self, conn: Connection, error: ClientError | ServerError) -> None:
         """Trouble before the session is configured; that of other connections than the stream's is not told."""
@@ -479,7 +495,8 @@ class Session:
         note_lifetime(conn, echo.get("expires_at"), self._wall_time())
         if conn.role is Role.MAIN:
             self._backoff.accepted()
-            self._enter(S.READY)
+            if self.state is not S.DRAINING:
+                self._enter(S.READY)
             self._stream.emit(Connected(conn.id, round((now - conn.dialled_at) * 1000)))
             self._carry_on(conn, now)
             self._repairer.resume(now)

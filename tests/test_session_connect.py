@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -371,3 +372,98 @@ def test_a_key_that_becomes_valid_forgets_the_refusals() -> None:
     d.open().configure()
     d.drop(3000)
     assert d.of(ev.Disconnected)[-1].retry_in_ms == 1_000 and d.session.state.value == "backoff"
+
+
+# Stop before the session is ready --------------------------------------------------------------------------------
+
+
+def test_a_stop_while_connecting_gives_what_was_said_the_drain_time() -> None:
+    d = Driver(options("none")).start().push(tone(500))
+    d.session.stop(d.now)
+    d.pump()
+    d.at(0.2).open().configure()
+    assert d.commits() and d.session.state is SessionState.DRAINING
+    d.committed("a").completed("a", "said on the way out")
+    assert d.texts == ["said on the way out"] and d.session.state is SessionState.STOPPED and d.closed == [1]
+
+
+def test_a_stop_during_back_off_tries_once_more_for_what_was_said() -> None:
+    d = Driver(options("none")).connect().push(tone(500)).drop()
+    d.session.stop(d.now)
+    d.pump()
+    assert len(d.dialled) == 2
+    d.open().configure().committed("a").completed("a", "said on the way out")
+    assert d.texts == ["said on the way out"] and d.session.state is SessionState.STOPPED
+
+
+@pytest.mark.parametrize("said", [b"", silence(500)])
+def test_a_stop_while_connecting_without_speech_is_at_once(said: bytes) -> None:
+    d = Driver(options("none")).start().push(said)
+    d.session.stop(d.now)
+    d.pump()
+    assert d.session.state is SessionState.STOPPED and d.closed == [1]
+
+
+def test_a_stop_whose_connection_does_not_come_ends_with_the_drain_time() -> None:
+    d = Driver(options("none", stop_drain_ms=500)).start().push(tone(500))
+    d.session.stop(d.now)
+    d.pump()
+    d.at(0.49)
+    assert d.session.state is SessionState.DRAINING
+    d.at(0.5)
+    assert d.session.state is SessionState.STOPPED and d.totals["lost"] == 500
+
+
+# Audio that ends every connection --------------------------------------------------------------------------------
+
+
+def killer(d: Driver, poison: Callable[[int], bool], until: float) -> list[int]:
+    """A server that ends the connection 0.3 s behind a commit whose number *poison* names; others get their text.
+    Returns how much audio each commit held, in ms."""
+    sizes: list[int] = []
+    while d.now < until and d.session.state is not SessionState.STOPPED:
+        if not d.session.connected:
+            d.at(d.session.get_timer() or until)
+            if d.session.state is SessionState.CONNECTING:
+                d.open().configure()
+            continue
+        done = len([m for m in d.wire[d.conn] if m["type"] == "committed!"])
+        if len(d.commits()) > done:
+            d.wire[d.conn].append({"type": "committed!"})
+            wire = d.wire[d.conn]
+            marks = [i for i, m in enumerate(wire) if m["type"].endswith("commit")]
+            begin = marks[done - 1] if done else 0
+            sizes.append(sum(m["audio"] for m in wire[begin : marks[done]] if m["type"].endswith("append")) // 48)
+            d.committed(f"i{len(sizes)}")
+            if poison(sizes[-1]):
+                d.at(d.now + 0.3).drop(1011)
+            else:
+                d.completed(f"i{len(sizes)}", f"text {sizes[-1]}")
+        else:
+            d.at(d.now + 0.05)
+    return sizes
+
+
+def test_audio_that_ends_every_connection_is_cut_into_pieces_and_only_the_poisonous_one_is_lost() -> None:
+    d = Driver(options("none", finalize_timeout_ms=60_000, order_hold_ms=600_000)).connect()
+    d.push((tone(1_800) + silence(200)) * 6).finalize()
+    sizes = killer(d, lambda ms: ms in (12_000, 4_000), until=90.0)  # the whole, and the second of its three pieces
+    (loss,) = d.of(ev.AudioLost)
+    assert (loss.cause, loss.start_ms, loss.duration_ms) == ("poison", 4_000, 3_800)
+    assert [(f.start_ms, f.duration_ms) for f in d.finals] == [(0, 3_800), (8_000, 3_800)], "all the rest has its text"
+    assert sizes.count(12_000) == 2 and sizes.count(4_000) >= 5, "pieces after the second loss, given up after five"
+    gone = [now for now, _ in d.dialled]
+    assert gone[-1] - gone[2] >= 20.0, "a service that only restarts is given time"
+    assert [e.outcome for e in d.of(ev.FinalizeDone)] == ["final"]
+
+
+def test_losses_at_other_moments_never_count_against_audio() -> None:
+    d = Driver(options("none", finalize_timeout_ms=60_000)).connect().push(tone(2_000)).finalize()
+    for _ in range(12):
+        d.at(d.now + 1.5).drop(1011)  # the commit is older than a second
+        while not d.session.connected:
+            d.at(d.session.get_timer() or 0.0)
+            if d.session.state is SessionState.CONNECTING:
+                d.open().configure()
+    d.committed("a").completed("a", "text")
+    assert d.texts == ["text"] and d.of(ev.AudioLost) == []
