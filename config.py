@@ -115,27 +115,29 @@ class OpenAIASRConfig(Section):
         description="Audio kept to be sent again after a drop; 0 switches that off (10 s are kept for a first send).",
     )
     replay_speed: float = Field(
-        default=4.0, ge=1, description="Speed of catching up, times real time (this version does not use it)."
+        default=4.0, ge=1, description="Speed at which audio that is behind goes out, times real time."
     )
     replay_speed_streaming: float = Field(
         default=1.25,
         ge=1,
-        description="The same for models that stream (this version does not use it).",
+        description="The same for models that stream: a decoder cannot be fed much faster than speech.",
     )
     max_turn_ms: int = Field(
         default=30_000,
         ge=1_000,
-        description="Longest turn we own; at most half of `replay_window_ms`, unless that is 0.",
+        description="Longest turn, whoever owns it; at most half of `replay_window_ms`, unless that is 0.",
     )
-    order_hold_ms: int = Field(default=4_000, ge=0, description="How long a final waits for an earlier one.")
+    order_hold_ms: int = Field(
+        default=4_000, ge=0, description="How long a final waits for an earlier one before that is repaired."
+    )
     commit_timeout_ms: int = Field(
-        default=3_000, ge=1, description="A commit is answered by then (this version does not use it)."
+        default=3_000, ge=1, description="A commit is answered by then, or the connection is renewed."
     )
     item_timeout_ms: int = Field(
         default=6_000,
         ge=1,
         le=20_000,
-        description="A turn has its text by then plus half its length (this version does not use it).",
+        description="An item has its text by then plus half its length (at most 20 s), or it is overdue.",
     )
     ping_interval_ms: int = Field(default=5_000, ge=1, description="Time between pings.")
     ping_timeout_ms: int = Field(default=6_000, ge=1, description="A ping is answered by then.")

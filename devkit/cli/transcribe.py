@@ -40,6 +40,9 @@ unless the graph's node says itself how long. Else a busy machine would cost tex
 _CALL_BLOCK_MS, _FLAT_OUT_BLOCK_MS = 20, 100
 _CALL_SPEED = 2.0
 
+_FLAT_OUT_SPEED = 100.0
+"A source that is faster than speech is always behind; what it waits for is the server, not the speed of a replay."
+
 _WHAT_LOCAL_IS = {
     "pocketsphinx": "pocketsphinx, an offline recogniser to try the whole path with, no product: it gets clear "
     "English mostly right and everything else wrong",
@@ -157,6 +160,8 @@ def _transcribe_one(
     speed = request.speed
     if speed is None and destination is not None:
         speed = destination.speed
+        if speed is None and "replay_speed" not in destination.settings:
+            graph.set_param("replay_speed", _FLAT_OUT_SPEED)
     block_ms = _CALL_BLOCK_MS if speed is not None and speed <= _CALL_SPEED else _FLAT_OUT_BLOCK_MS
     job = Job(audio, Pacer(speed), block_ms)
     with display.recording(audio.name, audio.duration_ms):
