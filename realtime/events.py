@@ -117,7 +117,10 @@ class AudioLost(Event):
 
     start_ms: int
     duration_ms: int
+    "From the first lost sample to the last, short pauses included."
     cause: str
+    lost_ms: int = 0
+    "The lost speech alone. Over a stream these add up to what the ledger has lost."
 
 
 @dataclass(frozen=True)

@@ -74,15 +74,20 @@ class Receiver:
     def _handle_speech_started(self, conn: Connection, message: wire.SpeechStarted, now: float) -> None:
         if conn.role is not Role.MAIN:
             return  # the audio it began in has gone to another connection
-        conn.answers_speech = True
+        conn.answers_speech = conn.announces_items = True
         if self._book.find(conn.id, message.item_id) or self._book.was_settled(conn.id, message.item_id):
             self._stream.stats.duplicate_events += 1
             return
         start = conn.map.start_position(message.audio_start_ms)
         if start is None:
             start = self._book.last_end
-        before = [t.end if t.end is not None else t.start for t in self._book.on_connection(conn.id)]
-        turn = self._begin(conn, max([start, *before]), now)  # a server begins its items one behind the other
+        # A server begins its items one behind the other: what was open has ended, though it has not said so yet.
+        before = list(self._book.on_connection(conn.id))
+        start = max([start, *(t.end if t.end is not None else t.start for t in before)])
+        for other in before:
+            if other.end is None:
+                self._book.close(other, start, start)
+        turn = self._begin(conn, start, now)
         turn.item_id = message.item_id
         self._stream.gate_before_turn(turn.span_start, conn.id)
         self._stream.emit(SpeechStarted(turn.result_id, turn.item_id, self._book.ms(turn.start)))

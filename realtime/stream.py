@@ -258,8 +258,8 @@ class Stream:
         return end - position < pause and self.book.loss_grows_at(position)
 
     def _lose(self, start: int, end: int, source: State, cause: str) -> None:
-        if self.ledger.move(start, end, {source}, Fate(State.LOST, cause=cause)):
-            self.book.report_loss(start, end, cause)
+        if lost := self.ledger.move(start, end, {source}, Fate(State.LOST, cause=cause)):
+            self.book.report_loss(start, end, cause, lost)
 
     def requeue(self, connection: int, *, start: int = 0) -> None:
         """A connection ended, or handed over at *start*: what it had from there on and did not answer goes out again.

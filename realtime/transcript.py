@@ -43,6 +43,8 @@ class TranscriptBook:
         self._emit = emit
         self._last_end_ms = 0
         self._loss: AudioLost | None = None
+        self._lost = 0
+        "Samples reported as lost."
         self._loss_grew = False
         self._settled_items: deque[tuple[int, str]] = deque(maxlen=SETTLED_REMEMBERED)
         self.on_settled: Callable[[float], None] = lambda now: None
@@ -176,8 +178,9 @@ class TranscriptBook:
             )
         speech = self._ledger.speech_bounds(turn.span_start, end)
         on_the_way = _UNSENT_OR_OPEN if turn.phase is not Phase.OPEN else frozenset({State.SENT, State.COMMITTED})
-        if speech and self._ledger.move(*speech, on_the_way, Fate(State.LOST, cause=cause)):
-            self.report_loss(*speech, cause)
+        lost = self._ledger.move(*speech, on_the_way, Fate(State.LOST, cause=cause)) if speech else 0
+        if speech and lost:
+            self.report_loss(*speech, cause, lost)
         self._ledger.move(turn.span_start, end, on_the_way, Fate(State.GATED, cause="silence"))
         self._retract(turn)
         self._settle(turn)
@@ -281,19 +284,23 @@ class TranscriptBook:
         unsent = turn.connection == 0 and turn.phase in (Phase.WAITING, Phase.CLOSED)
         return unsent and turn.span_end is not None and turn.span_end <= self._ledger.settled_until
 
-    def report_loss(self, start: int, end: int, cause: str) -> None:
-        """Tell the user that the audio of [start, end) is lost. Stretches of one cause are one report, with the short
-        pauses between them."""
+    def report_loss(self, start: int, end: int, cause: str, samples: int) -> None:
+        """Tell the user that *samples* of the audio of [start, end) are lost. Stretches of one cause are one report,
+        with the short pauses between them."""
         start_ms, end_ms = self.ms(start), self.ms(end)
+        told_ms = self.ms(self._lost)
+        self._lost += samples
+        lost_ms = self.ms(self._lost) - told_ms
         loss, self._loss_grew = self._loss, True
         if loss and loss.cause == cause and 0 <= start_ms - loss.start_ms <= loss.duration_ms + PAUSE_OF_LOSS_MS:
-            self._loss = replace(loss, duration_ms=max(end_ms - loss.start_ms, loss.duration_ms))
+            duration_ms = max(end_ms - loss.start_ms, loss.duration_ms)
+            self._loss = replace(loss, duration_ms=duration_ms, lost_ms=loss.lost_ms + lost_ms)
             if self._loss.duration_ms < 5000:
                 return
             self.flush_loss()
             return
         self.flush_loss()
-        self._loss = AudioLost(start_ms, max(1, end_ms - start_ms), cause)
+        self._loss = AudioLost(start_ms, max(1, end_ms - start_ms), cause, lost_ms)
 
     def loss_grows_at(self, position: int) -> bool:
         """Whether audio lost from *position* on would go on with the stretch that is being gathered."""

@@ -193,7 +193,7 @@ def test_a_call_from_start_to_stop(detection: str, model: str, wire: str) -> Non
     call.stop()
     frames = [json.loads(frame) for frame in call.frames]
     kinds = {"session.update", "input_audio_buffer.append", "input_audio_buffer.commit"}
-    assert {frame["type"] for frame in frames} == kinds
+    assert {frame["type"] for frame in frames} <= kinds
     assert sum(frame["type"] == "session.update" for frame in frames) >= 2, "more than one connection"
     for frame in frames:
         check(frame)

@@ -135,15 +135,17 @@ def test_nobody_notices_the_end_of_a_session(detection: str, model: str, wire: s
     assert len(call.of(ev.Connecting)) == len(call.of(ev.Connected)) == 1
 
 
-@pytest.mark.parametrize("recognise_s", [0.2, 0.9])
 @pytest.mark.parametrize(
-    ("detection", "model"),
+    ("detection", "model", "recognise_s"),
     [
-        ("server_vad", COMMITTING),
-        ("local_vad", COMMITTING),
-        ("local_vad", STREAMING),
-        ("none", COMMITTING),
-        ("none", STREAMING),
+        ("server_vad", COMMITTING, 0.2),
+        ("server_vad", COMMITTING, 0.9),
+        ("local_vad", COMMITTING, 0.2),
+        ("local_vad", COMMITTING, 0.9),
+        ("local_vad", STREAMING, 0.2),
+        ("none", COMMITTING, 0.2),
+        ("none", COMMITTING, 0.9),
+        ("none", STREAMING, 0.2),
     ],
 )
 def test_a_minute_of_talk_on_sessions_of_five_seconds(detection: str, model: str, recognise_s: float) -> None:
