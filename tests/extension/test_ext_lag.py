@@ -51,11 +51,11 @@ def test_an_outage_longer_than_the_window_is_told_as_it_goes() -> None:
         await call.until("the connection", lambda: call.metric("connect_delay"))
         for _ in range(100):  # numbers come with audio
             await call.send(bytes(second // 50))
-            if numbers(call)[-1]["lag_ms"] == 0:
+            if numbers(call)[-1]["lag_ms"] <= 20:  # the frame itself
                 break
             await call.send(bytes(second))
             await asyncio.sleep(0.02)
-        assert numbers(call)[-1]["lag_ms"] == 0, "the lag has an end"
+        assert numbers(call)[-1]["lag_ms"] <= 20, "the lag has an end"
         await call.until("the rest of the loss", lambda: len(losses(call)) == 2)
         await call.finalize("f1")
         await call.answer("f1")
