@@ -296,6 +296,7 @@ class OpenAIASRClient:
             level=LevelDetector(options.sample_rate),
             random=rng,
             new_id=_new_id,
+            wall_time=time.time,
             limiter=limiter,
         )
         self._links: dict[int, _Link] = {}

@@ -228,7 +228,7 @@ class Finalizer:
             return
         latency = round((now - request.arrived) * 1000)
         fence_ms = self._stream.book.ms(request.fence)
-        self._stream.book.flush_loss()  # what was lost is told before the answer
+        self._stream.book.losses.flush()  # what was lost is told before the answer
         self._stream.emit(FinalizeDone(request.finalize_id, fence_ms, outcome, latency))
 
     def answer_all(self, outcome: str, now: float) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 
-from .connection import Connection
+from .client_turns import ClientTurns
+from .connection import Connection, Role
+from .finalizing import Finalizer
+from .sending import Sender
 from .stream import Stream
 from .turn import Phase, Turn
 
@@ -79,3 +83,76 @@ def holds_nothing(turn: Turn, stream: Stream) -> bool:
     """Whether *turn* is only there because without a detector one is always open: nothing was said in it."""
     undetected = stream.detection == "none" and turn.client_owned and turn.span_end is None
     return undetected and not stream.ledger.has_speech(turn.span_start, stream.ledger.accepted)
+
+
+class Rollover:
+    """The connection that is to take over, and those that have handed over."""
+
+    def __init__(self, stream: Stream, turns: ClientTurns, finalizer: Finalizer, sender: Sender) -> None:
+        self._stream = stream
+        self._turns = turns
+        self._finalizer = finalizer
+        self._sender = sender
+        self._not_before = 0.0
+        self.spare: Connection | None = None
+        "Dialled to take over."
+        self.retired: list[Connection] = []
+        "They have handed over; the texts of their last items are due."
+
+    def spare_lost(self, next_at: float) -> None:
+        """The connection that was to take over ended; another is dialled at *next_at*, if there is time."""
+        self.spare, self._not_before = None, next_at
+
+    def deadline(self, main: Connection) -> float:
+        """When `advance` is due next; infinite if it waits for something else."""
+        if self.spare is None:
+            return max(dial_time(main, self._stream), self._not_before)
+        return last_moment(main, self._stream) if self.spare.ready and not main.ending else math.inf
+
+    def advance(self, main: Connection, now: float, connect: Callable[[Role, float], Connection]) -> Connection | None:
+        """Dial in time, end what is open before the end; where nothing is, the connection that takes over."""
+        if main.ends_at is None:
+            return None
+        if self.spare is None:
+            if now >= max(dial_time(main, self._stream), self._not_before):
+                self.spare = connect(Role.NEXT, now)
+        elif self.spare.ready:
+            turn = open_turn(main, self._stream)
+            main.ending = last = now >= last_moment(main, self._stream)
+            if turn is None and (last or not self._finalizer.probing):
+                return self._change_over(main, self.spare)
+            if turn is not None and (last or (now >= cut_time(main, self._stream) and self._stream.quiet_now())):
+                self._end(main, turn)
+        return None
+
+    def _end(self, main: Connection, turn: Turn) -> None:
+        assert main.ends_at is not None
+        if not turn.client_owned:
+            main.cut = self._stream.ledger.accepted if main.cut is None else main.cut
+            return
+        if turn.span_end is None:
+            self._turns.cut(turn)
+        turn.not_after = min(turn.not_after, main.ends_at - LAST_MOMENT_S)
+
+    def _change_over(self, old: Connection, new: Connection) -> Connection:
+        """Audio behind the last turn goes to *new*, also what *old* already got: items it makes of that are void."""
+        stream = self._stream
+        boundary = stream.book.last_end
+        stream.gate_before_turn(boundary, old.id)
+        stream.requeue(old.id, start=boundary)
+        for turn in stream.book.on_connection(old.id):
+            if holds_nothing(turn, stream):
+                turn.connection = 0
+        self._sender.rewind()
+        self._finalizer.connection_lost()
+        old.role = Role.RETIRED
+        self.retired.append(old)
+        self.spare = None
+        stream.stats.rollovers += 1
+        return new
+
+    def done(self) -> list[Connection]:
+        """Those whose last text is there, to be closed. Each is returned once."""
+        done = [c for c in self.retired if next(self._stream.book.on_connection(c.id), None) is None]
+        self.retired = [c for c in self.retired if c not in done]
+        return done

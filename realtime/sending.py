@@ -150,7 +150,7 @@ class Sender:
         message = self._writer.append(conn, first, self._pace.limit(first, last), now)
         if message is None:  # only if the bytes were let go and the state was not: never send what we do not have
             lost = stream.ledger.move(first, last, {State.PENDING}, Fate(State.LOST, cause="window_exceeded"))
-            stream.book.report_loss(first, last, "window_exceeded", lost)
+            stream.book.losses.report_loss(first, last, "window_exceeded", lost)
             return self._audio(conn, now, end, start)
         assert conn.map.last_position is not None
         self._pace.written(first, conn.map.last_position, now)

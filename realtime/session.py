@@ -26,16 +26,17 @@ from .handshake import check_echo, config_error, update_message
 from .ledger import State
 from .lifecycle import TRANSITIONS, SessionState
 from .limiter import DialLimiter, Unlimited
+from .liveness import deadlines, ping_due, trouble
 from .options import SessionOptions, TurnDetectionOptions
 from .overdue import Watchdog
 from .poison import PoisonWatch
 from .receiving import Receiver, server_error
 from .repair import Repairer
 from .reporting import Reports
-from .rollover import LAST_MOMENT_S, cut_time, date_of, dial_time, holds_nothing, last_moment, note_lifetime, open_turn
+from .rollover import Rollover, date_of, note_lifetime, open_turn
 from .sending import Sender
 from .stream import NOT_STARTED_WINDOW_S, LevelMarker, SessionStats, Stream
-from .turn import Phase, Turn
+from .turn import Phase
 from .wire_map import WireMap
 from .writing import Writer
 
@@ -79,6 +80,7 @@ class Session:
         self._sender = Sender(self._stream, self._finalizer, self._writer)
         self._reports = Reports(self._stream)
         self._repairer = Repairer(self._stream, self._writer)
+        self._rollover = Rollover(self._stream, self._turns, self._finalizer, self._sender)
         self._watchdog = Watchdog(self._stream)
         self._poison = PoisonWatch()
         self._receiver = Receiver(self._stream, self._finalizer, self._repairer.take, self._reports.live_error)
@@ -89,11 +91,6 @@ class Session:
         self._actions: list[Action] = []
         self._conn: Connection | None = None
         "The one that carries the stream."
-        self._spare: Connection | None = None
-        "Dialled to take over from it."
-        self._spare_at = 0.0
-        "Not dialled before."
-        self._retired: list[Connection] = []
         self._next_conn = 1
         self._dial_at: float | None = None
         self._drain_deadline = 0.0
@@ -157,7 +154,7 @@ class Session:
             self._limit_length()
             if self._conn is not None and self._conn.ready:
                 self._watchdog.listen(self._conn, now)
-        stream.book.tell_loss()
+        stream.book.losses.next_frame()
         self._flush(now)
 
     def _limit_length(self) -> None:
@@ -226,7 +223,7 @@ class Session:
         for turn in list(stream.book.turns):
             stream.book.lose(turn, "stopped", now)
         stream.settle_rest("stopped")
-        stream.book.flush_loss()
+        stream.book.losses.flush()
         self._reports.folding.finish()
         for conn in self._connections():
             self._close(conn, 1000)
@@ -307,7 +304,7 @@ class Session:
 
     def _connections(self) -> list[Connection]:
         """All that live: the main one first."""
-        candidates = (self._conn, self._spare, self._repairer.conn, *self._retired)
+        candidates = (self._conn, self._rollover.spare, self._repairer.conn, *self._rollover.retired)
         return [c for c in candidates if c is not None and c.stage is not Stage.CLOSED]
 
     def _live(self, conn: int) -> Connection | None:
@@ -323,12 +320,11 @@ class Session:
         if conn.role is Role.MAIN:
             self._lose_main(conn, code, reason, now, retry_after)
         elif conn.role is Role.NEXT:
-            self._spare = None
-            self._spare_at = now + self._side_backoff.next_delay(False, self._random(), retry_after)
+            self._rollover.spare_lost(now + self._side_backoff.next_delay(False, self._random(), retry_after))
         elif conn.role is Role.REPAIR:
             self._repairer.lost(now, self._side_backoff.next_delay(conn.was_ready, self._random(), retry_after))
         else:
-            self._retired.remove(conn)
+            self._rollover.retired.remove(conn)
             for turn in self._stream.book.on_connection(conn.id):
                 if turn.phase is not Phase.READY and not self._repairer.take(turn, now):
                     self._stream.book.lose(turn, "dropped", now)
@@ -346,7 +342,7 @@ class Session:
         if self._poison.wants_pieces:
             self._turns.part()
         self._sender.rewind()
-        self._stream.book.flush_loss()
+        self._stream.book.losses.flush()
         self._finalizer.connection_lost()
         if self.state is S.DRAINING:
             self._stopped(now)
@@ -355,8 +351,8 @@ class Session:
             self._reports.forget()
         if was_ready:
             self._stream.stats.reconnects += 1
-        if self._spare is not None:
-            self._adopt(self._spare, conn, code, reason, now)
+        if self._rollover.spare is not None:
+            self._adopt(self._rollover.spare, conn, code, reason, now)
         else:
             self._redial(conn, code, reason, now, useful, retry_after)
 
@@ -389,7 +385,7 @@ class Session:
 
     def _carry_on(self, conn: Connection, now: float) -> None:
         """*conn* carries the stream from now on."""
-        conn.role, self._conn, self._spare = Role.MAIN, conn, None
+        conn.role, self._conn, self._rollover.spare = Role.MAIN, conn, None
         self._sender.begin(now)
         self._watchdog.renew()
 
@@ -518,7 +514,7 @@ class Session:
             if deadline is not None:
                 yield deadline
         for conn in self._connections():
-            yield from self._deadlines_of(conn)
+            yield from deadlines(conn, self.options)
         main, repair = self._conn, self._repairer.deadline()
         if main is None or not main.ready:
             return
@@ -528,18 +524,7 @@ class Session:
             yield self._sender.wake_at
         yield self._watchdog.deadline(main)
         if self.state is S.READY:
-            yield self._rollover_deadline(main)
-
-    def _deadlines_of(self, conn: Connection) -> Iterator[float]:
-        if not conn.ready:
-            yield conn.deadline
-        ping = conn.pong_deadline if conn.pong_deadline is not None else conn.ping_at
-        for at in (ping, self._stall_deadline(conn)):
-            if at is not None:
-                yield at
-
-    def _stall_deadline(self, conn: Connection) -> float | None:
-        return None if conn.blocked_since is None else conn.blocked_since + self.options.send_stall_ms / 1000
+            yield self._rollover.deadline(main)
 
     def handle_timer(self, now: float) -> None:
         """Do what is due."""
@@ -553,20 +538,10 @@ class Session:
         self._flush(now)
 
     def _check_connection(self, conn: Connection, now: float) -> None:
-        stall = self._stall_deadline(conn)
         if conn.stage is Stage.WAITING:
             self._begin_dial(conn, now)
-        elif not conn.ready and now >= conn.deadline:
-            waited = {
-                Stage.DIALLING: "the end of the handshake",
-                Stage.OPEN: "session.created",
-                Stage.CONFIGURING: "session.updated",
-            }[conn.stage]
-            self._lose_connection(conn, "timeout", f"{waited} did not come in time", now)
-        elif conn.pong_deadline is not None and now >= conn.pong_deadline:
-            self._lose_connection(conn, "1006", "no pong: the connection is half open", now)
-        elif stall is not None and now >= stall:
-            self._lose_connection(conn, "1006", "the server stopped reading", now)
+        elif (dead := trouble(conn, self.options, now)) is not None:
+            self._lose_connection(conn, *dead, now)
 
     def _check_overdue(self, now: float) -> None:
         conn = self._conn
@@ -578,72 +553,23 @@ class Session:
         if not repairing:
             self._lose_connection(conn, OVERDUE, f"{overdue.what} did not come", now)
 
-    def _ping(self, conn: Connection, now: float) -> None:
-        if conn.ping_at is None or now < conn.ping_at or conn.pong_deadline is not None or not conn.ready:
-            return
-        self._actions.append(Ping(conn.id))
-        conn.pong_deadline = now + self.options.ping_timeout_ms / 1000
-        conn.ping_at = now + self.options.ping_interval_ms / 1000
-        conn.pong_callbacks, conn.on_pong = conn.pong_callbacks + conn.on_pong, []
-
-    # Rollover -----------------------------------------------------------------------------------------------
-
-    def _rollover_deadline(self, main: Connection) -> float:
-        if self._spare is None:
-            return max(dial_time(main, self._stream), self._spare_at)
-        return last_moment(main, self._stream) if self._spare.ready and not main.ending else math.inf
+    # Other connections --------------------------------------------------------------------------------------
 
     def _advance_rollover(self, now: float) -> None:
-        """Dial the next session in time, end what is open before the end, and change over where nothing is."""
-        main = self._conn
-        if self.state is not S.READY or main is None or main.ends_at is None:
-            return
-        if self._spare is None:
-            if now >= max(dial_time(main, self._stream), self._spare_at):
-                self._spare = self._connect(Role.NEXT, now)
-        elif self._spare.ready:
-            turn = open_turn(main, self._stream)
-            main.ending = last = now >= last_moment(main, self._stream)
-            if turn is None and (last or not self._finalizer.probing):
-                self._change_over(main, self._spare, now)
-                self._advance_rollover(now)  # the next one may be due to be dialled already
-            elif turn is not None and (last or (now >= cut_time(main, self._stream) and self._stream.quiet_now())):
-                self._end_for_rollover(main, turn)
-
-    def _end_for_rollover(self, main: Connection, turn: Turn) -> None:
-        assert main.ends_at is not None
-        if not turn.client_owned:
-            main.cut = self._stream.ledger.accepted if main.cut is None else main.cut
-            return
-        if turn.span_end is None:
-            self._turns.cut(turn)
-        turn.not_after = min(turn.not_after, main.ends_at - LAST_MOMENT_S)
-
-    def _change_over(self, old: Connection, new: Connection, now: float) -> None:
-        """Audio behind the last turn goes to *new*, also what *old* already got: items it makes of that are void."""
-        stream = self._stream
-        boundary = stream.book.last_end
-        stream.gate_before_turn(boundary, old.id)
-        stream.requeue(old.id, start=boundary)
-        for turn in stream.book.on_connection(old.id):
-            if holds_nothing(turn, stream):
-                turn.connection = 0
-        self._sender.rewind()
-        old.role = Role.RETIRED
-        self._retired.append(old)
-        self._carry_on(new, now)
-        self._finalizer.connection_lost()
-        stream.stats.rollovers += 1
+        """Dial the next session in time, and let it take over where nothing is open."""
+        while self.state is S.READY and self._conn is not None:
+            new = self._rollover.advance(self._conn, now, self._connect)
+            if new is None:
+                return
+            self._carry_on(new, now)
 
     def _close_settled(self, now: float) -> None:
         """Connections whose work is done are closed."""
         repaired = self._repairer.finished(now)
         if repaired is not None and repaired.stage is not Stage.CLOSED:
             self._close(repaired, 1000)
-        for conn in list(self._retired):
-            if next(self._stream.book.on_connection(conn.id), None) is None:
-                self._retired.remove(conn)
-                self._close(conn, 1000)
+        for conn in self._rollover.done():
+            self._close(conn, 1000)
         if self._repairer.may_dial(now) and self.connected:
             self._repairer.dialled(self._connect(Role.REPAIR, now))
 
@@ -655,11 +581,12 @@ class Session:
         for conn in self._connections():
             if conn.in_flight == 0:
                 self._send_next(conn, now)
-            self._ping(conn, now)
+            if ping_due(conn, self.options, now):
+                self._actions.append(Ping(conn.id))
         self._stream.bound(now)
         self._finalizer.advance(now)
         self._close_settled(now)
-        self._stream.book.flush_loss(keep_growing=True)
+        self._stream.book.losses.flush(keep_growing=True)
         if self.state is S.DRAINING and self._drained(now):
             self._stopped(now)
 

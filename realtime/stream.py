@@ -255,11 +255,11 @@ class Stream:
         """Quiet right behind lost speech and shorter than what ends a turn: a pause in that speech, lost with it."""
         _, end, _ = next(self.ledger.marks(position, self.ledger.accepted))
         pause = self.samples(self.options.turn_detection.effective_silence_ms)
-        return end - position < pause and self.book.loss_grows_at(position)
+        return end - position < pause and self.book.losses.grows_at(position)
 
     def _lose(self, start: int, end: int, source: State, cause: str) -> None:
         if lost := self.ledger.move(start, end, {source}, Fate(State.LOST, cause=cause)):
-            self.book.report_loss(start, end, cause, lost)
+            self.book.losses.report_loss(start, end, cause, lost)
 
     def requeue(self, connection: int, *, start: int = 0) -> None:
         """A connection ended, or handed over at *start*: what it had from there on and did not answer goes out again.

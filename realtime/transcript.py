@@ -11,16 +11,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from .events import AudioLost, ClientError, Event, Transcript
+from .events import ClientError, Event, Transcript
 from .ledger import Fate, Ledger, State
 from .limits import MAX_TEXT, MAX_TURNS
+from .losses import Losses
 from .promotion import rest_of
 from .turn import Phase, Turn
 
-GROWING = frozenset({"window_exceeded", "not_answered", "fatal"})
-"Causes of loss that go on from frame to frame: reported in stretches of seconds."
-PAUSE_OF_LOSS_MS = 300
-"Lost speech with pauses no longer than this in it is one loss."
 SETTLED_REMEMBERED = 512
 _UNSENT_OR_OPEN = frozenset({State.PENDING, State.SENT, State.COMMITTED})
 
@@ -42,10 +39,7 @@ class TranscriptBook:
         self._hold_s = order_hold_s
         self._emit = emit
         self._last_end_ms = 0
-        self._loss: AudioLost | None = None
-        self._lost = 0
-        "Samples reported as lost."
-        self._loss_grew = False
+        self.losses = Losses(self.ms, emit)
         self._settled_items: deque[tuple[int, str]] = deque(maxlen=SETTLED_REMEMBERED)
         self.on_settled: Callable[[float], None] = lambda now: None
         "Called after each turn that `advance` settles, so that an answer can follow right behind its text."
@@ -180,7 +174,7 @@ class TranscriptBook:
         on_the_way = _UNSENT_OR_OPEN if turn.phase is not Phase.OPEN else frozenset({State.SENT, State.COMMITTED})
         lost = self._ledger.move(*speech, on_the_way, Fate(State.LOST, cause=cause)) if speech else 0
         if speech and lost:
-            self.report_loss(*speech, cause, lost)
+            self.losses.report_loss(*speech, cause, lost)
         self._ledger.move(turn.span_start, end, on_the_way, Fate(State.GATED, cause="silence"))
         self._retract(turn)
         self._settle(turn)
@@ -283,41 +277,6 @@ class TranscriptBook:
         """No connection has it, and the audio that one would need is gone."""
         unsent = turn.connection == 0 and turn.phase in (Phase.WAITING, Phase.CLOSED)
         return unsent and turn.span_end is not None and turn.span_end <= self._ledger.settled_until
-
-    def report_loss(self, start: int, end: int, cause: str, samples: int) -> None:
-        """Tell the user that *samples* of the audio of [start, end) are lost. Stretches of one cause are one report,
-        with the short pauses between them."""
-        start_ms, end_ms = self.ms(start), self.ms(end)
-        told_ms = self.ms(self._lost)
-        self._lost += samples
-        lost_ms = self.ms(self._lost) - told_ms
-        loss, self._loss_grew = self._loss, True
-        if loss and loss.cause == cause and 0 <= start_ms - loss.start_ms <= loss.duration_ms + PAUSE_OF_LOSS_MS:
-            duration_ms = max(end_ms - loss.start_ms, loss.duration_ms)
-            self._loss = replace(loss, duration_ms=duration_ms, lost_ms=loss.lost_ms + lost_ms)
-            if self._loss.duration_ms < 5000:
-                return
-            self.flush_loss()
-            return
-        self.flush_loss()
-        self._loss = AudioLost(start_ms, max(1, end_ms - start_ms), cause, lost_ms)
-
-    def loss_grows_at(self, position: int) -> bool:
-        """Whether audio lost from *position* on would go on with the stretch that is being gathered."""
-        loss = self._loss
-        return loss is not None and self.ms(position) - (loss.start_ms + loss.duration_ms) in (-1, 0, 1)
-
-    def tell_loss(self) -> None:
-        """Called for every frame: emit the loss that was gathered unless it grew since the last call."""
-        if not self._loss_grew:
-            self.flush_loss()
-        self._loss_grew = False
-
-    def flush_loss(self, *, keep_growing: bool = False) -> None:
-        """Emit what `report_loss` has gathered; *keep_growing* leaves a loss that grows frame by frame."""
-        if self._loss and not (keep_growing and self._loss.cause in GROWING):
-            self._emit(self._loss)
-            self._loss = None
 
     # Helpers ------------------------------------------------------------------------------------------------
 

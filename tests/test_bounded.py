@@ -121,7 +121,7 @@ class Endless(Driver):
         assert self.most["waiting"] <= 8
         totals = self.session.stream.ledger.totals
         assert sum(totals.values()) == self.session.stream.ledger.accepted, "every sample is somewhere"
-        self.session.stream.book.flush_loss()
+        self.session.stream.book.losses.flush()
         self.pump()
         assert self.lost_ms >= totals[State.LOST] * 1000 // RATE - 2 * self.reports, "what is lost is told"
 

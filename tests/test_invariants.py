@@ -205,6 +205,7 @@ class Simulation:
         if self.detection != "server_vad" or not peers:
             return
         peer = self.rng.choice(peers)
+        self._say_what_was_committed(peer)
         written = len(self.d.audio[peer.conn]) // 48
         peer.speech_item = self._new_item()
         self.d.say(
@@ -216,9 +217,16 @@ class Simulation:
             conn=peer.conn,
         )
 
+    def _say_what_was_committed(self, peer: Peer) -> None:
+        """Texts come in any order; what a server says of its buffer does not."""
+        for message in [m for m in peer.due if m["type"].startswith("input_audio")]:
+            peer.due.remove(message)
+            self.d.say(message, conn=peer.conn)
+
     def server_hears_the_end(self) -> None:
         for peer in self._live():
             if peer.speech_item:
+                self._say_what_was_committed(peer)
                 written = len(self.d.audio[peer.conn]) // 48
                 self.d.say(
                     {
