@@ -81,6 +81,8 @@ class Connection:
     "When the server ends the session."
     lifetime: float = 0.0
     "Seconds from `opened_at` to `ends_at`."
+    next_dial_at: float = math.inf
+    "When the session that follows is dialled."
     ending: bool = False
     "The last moment to end what is open on it has come."
     expired: bool = False

@@ -43,13 +43,17 @@ def date_of(headers: Mapping[str, str]) -> float | None:
     return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
 
 
-def note_lifetime(conn: Connection, expires_at: object, wall: float) -> None:
-    """Learn from a session's `expires_at` (seconds since 1970) when it ends. *wall*: our own clock at the upgrade."""
+def note_lifetime(conn: Connection, expires_at: object, wall: float, stream: Stream) -> None:
+    """Learn from a session's `expires_at` (seconds since 1970) when it ends, and so when the next one is dialled.
+
+    *wall*: our own clock at the upgrade.
+    """
     began = conn.server_time if conn.server_time is not None else wall
     known = isinstance(expires_at, (int, float)) and not isinstance(expires_at, bool)
     lifetime = float(expires_at) - began if known else ASSUMED_S  # type: ignore[arg-type]
     conn.lifetime = lifetime if BELIEVED_S[0] <= lifetime <= BELIEVED_S[1] else ASSUMED_S
     conn.ends_at = conn.opened_at + conn.lifetime
+    conn.next_dial_at = dial_time(conn, stream)
 
 
 def dial_time(conn: Connection, stream: Stream) -> float:
@@ -106,7 +110,7 @@ class Rollover:
     def deadline(self, main: Connection) -> float:
         """When `advance` is due next; infinite if it waits for something else."""
         if self.spare is None:
-            return max(dial_time(main, self._stream), self._not_before)
+            return max(main.next_dial_at, self._not_before)
         return last_moment(main, self._stream) if self.spare.ready and not main.ending else math.inf
 
     def advance(self, main: Connection, now: float, connect: Callable[[Role, float], Connection]) -> Connection | None:
@@ -114,7 +118,7 @@ class Rollover:
         if main.ends_at is None:
             return None
         if self.spare is None:
-            if now >= max(dial_time(main, self._stream), self._not_before):
+            if now >= main.next_dial_at and now >= self._not_before:
                 self.spare = connect(Role.NEXT, now)
         elif self.spare.ready:
             turn = open_turn(main, self._stream)
@@ -153,6 +157,8 @@ class Rollover:
 
     def done(self) -> list[Connection]:
         """Those whose last text is there, to be closed. Each is returned once."""
+        if not self.retired:
+            return []
         done = [c for c in self.retired if next(self._stream.book.on_connection(c.id), None) is None]
         self.retired = [c for c in self.retired if c not in done]
         return done

@@ -155,6 +155,7 @@ class Session:
             if self._conn is not None and self._conn.ready:
                 self._watchdog.listen(self._conn, now)
         stream.book.losses.next_frame()
+        stream.bound(now)
         self._flush(now)
 
     def _limit_length(self) -> None:
@@ -422,6 +423,7 @@ class Session:
             for name in decoded.unknown_fields:
                 self._reports.note_once("field", f"{message.type}.{name}", f"ignored unknown field {show_value(name)}")
             self._dispatch(c, message, decoded.data, now)
+        self._stream.bound(now)
         self._flush(now)
 
     def _dispatch(self, conn: Connection, message: wire.Message, data: dict[str, Any], now: float) -> None:
@@ -488,7 +490,7 @@ class Session:
         conn.stage = Stage.READY
         conn.ready_at = now
         conn.ping_at = now + self.options.ping_interval_ms / 1000
-        note_lifetime(conn, echo.get("expires_at"), self._wall_time())
+        note_lifetime(conn, echo.get("expires_at"), self._wall_time(), self._stream)
         if conn.role is Role.MAIN:
             self._backoff.accepted()
             if self.state is not S.DRAINING:
@@ -583,7 +585,6 @@ class Session:
                 self._send_next(conn, now)
             if ping_due(conn, self.options, now):
                 self._actions.append(Ping(conn.id))
-        self._stream.bound(now)
         self._finalizer.advance(now)
         self._close_settled(now)
         self._stream.book.losses.flush(keep_growing=True)
