@@ -12,6 +12,7 @@ import logging
 import multiprocessing
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -20,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import chaos_load
-from chaos_scenarios import SCENARIOS, Row, Scenario, run
+from chaos_run import Row, run, split
+from chaos_scenarios import SCENARIOS, Scenario
 
 OUT = chaos_load.ROOT / "bench" / "out" / "chaos.json"
 COLUMNS = (
@@ -42,7 +44,7 @@ def cells(row: Row) -> list[str]:
         verdict = f"not yet ({row.scenario.needs}): {verdict}"
     return [
         row.scenario.name,
-        row.scenario.fault.replace("100 kills", f"{row.kills} kills"),
+        re.sub(r"\d+ kills", f"{row.kills} kills", row.scenario.fault),
         *map(str, (figures.expected, figures.received, figures.lost, figures.doubled, figures.out_of_order)),
         f"{figures.worst_start_ms:.0f}",
         str(figures.errors),
@@ -62,6 +64,32 @@ def table(rows: list[Row]) -> str:
     ]
     text.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join(text)
+
+
+def summary(rows: list[Row]) -> list[str]:
+    """What the table adds up to: where the kills fell, and what became of the finalizes."""
+    lines = []
+    killed = [row for row in rows if row.scenario.trouble.kills]
+    for row in killed:
+        lines.append(f"{row.scenario.name}: {_fell(row.kills, split(row.fell))}")
+    if len(killed) > 1:
+        parts = [split(row.fell) for row in killed]
+        lines.append(f"All: {_fell(sum(row.kills for row in killed), {k: sum(p[k] for p in parts) for k in parts[0]})}")
+    asked, mass = (sum(row.score.finalizes for row in part) for part in (rows, _finalize_rows(rows)))
+    worst = max((row.score.worst_answer_ms for row in rows), default=0.0)
+    unanswered = sum(row.score.unanswered for row in rows)
+    lines.append(f"Finalizes: {asked} asked ({mass} of them in the rows finalize-*), {asked - unanswered} answered, "
+                 f"the worst after {worst:.0f} ms.")  # fmt: skip
+    return lines
+
+
+def _fell(kills: int, parts: dict[str, int]) -> str:
+    where = ", ".join(f"{count} {name}" for name, count in parts.items())
+    return f"{kills} kills, {sum(parts.values())} while speech was sent and not final ({where})."
+
+
+def _finalize_rows(rows: list[Row]) -> list[Row]:
+    return [row for row in rows if row.scenario.name.startswith("finalize-")]
 
 
 def play(scenarios: list[Scenario], seed: int, streams: int) -> Iterator[Row]:
@@ -98,7 +126,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"--only {' '.join(options.only)}: no such scenario; there are {names}", file=sys.stderr)
         return 2
     if options.quick:
-        chosen = [scenario.quick() for scenario in chosen]
+        chosen = [scenario.quick() for scenario in chosen if not scenario.slow]
     _quiet()
     began = time.monotonic()
     done: dict[str, Row] = {}
@@ -106,7 +134,7 @@ def main(arguments: list[str] | None = None) -> int:
         done[row.scenario.name] = row
         print(f"{row.scenario.name}: {row.seconds:.0f} s", file=sys.stderr)
     rows = [done[scenario.name] for scenario in chosen]
-    print(table(rows))
+    print(table(rows), "", *summary(rows), sep="\n")
     _write(options.out, rows, options, time.monotonic() - began)
     return int(any(row.failed and row.scenario.kept for row in rows))
 

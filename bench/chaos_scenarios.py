@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import random
-import time
-from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from chaos_call import Play, Speech, Stream, run_stream
-from chaos_score import Score, score
-from chaos_server import Target, Trouble, serve
+from chaos_call import Play, Speech
+from chaos_server import Trouble
 
 Json = dict[str, Any]
 
@@ -50,6 +45,16 @@ class Expect:
     "Blocks in text that came after its finalize had been answered at its deadline."
     lost_at_least: int = 0
     "A control must show losses."
+    late_at_least: int = 0
+    promoted_at_least: int = 0
+    "Finals that could not wait for the server's. What a row is about must have happened in it."
+    fatal_at_least: int = 0
+    fatal_not_before_s: float = 0.0
+    "From the first error of a stream to its fatal one."
+    refused: int | None = None
+    "Upgrades refused, at most: how often the extension knocked."
+    open_kills_at_least: int = 0
+    "Kills while speech was sent and not final, a sixth of them each before its commit, after it, inside a message."
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,8 @@ class Scenario:
     model: str = COMMITTING
     params: Json = field(default_factory=dict)
     expect: Expect = field(default_factory=Expect)
+    slow: bool = False
+    "What it shows takes longer than the quick form."
 
     def quick(self) -> Scenario:
         """The same in about ten seconds."""
@@ -78,7 +85,13 @@ class Scenario:
             play=replace(self.play, patience_s=6.0),
             speech=replace(self.speech, seconds=8.0, utterances=min(self.speech.utterances, 20)),
             trouble=replace(self.trouble, kills=kills, over_s=self.trouble.over_s * share),
+            expect=replace(self.expect, open_kills_at_least=0, late_at_least=0, promoted_at_least=0),
         )
+
+    @property
+    def prefix_ms(self) -> int:
+        """What stands before the speech of a turn; nothing in turns of our own."""
+        return PREFIX_MS if self.turns in ("server_vad", "semantic_vad") else 0
 
     @property
     def weight(self) -> int:
@@ -93,8 +106,11 @@ class Scenario:
 
 NONE, SERVER = {"turns": "none"}, {"turns": "server_vad", "play": Play(finalize="end")}
 LIVE = {"turns": "none", "model": STREAMING}
+LOCAL, SEMANTIC = {**SERVER, "turns": "local_vad"}, {**SERVER, "turns": "semantic_vad"}
+VOICED = Speech(voiced=True, blocks=(1, 3), lengths_ms=(200, 250, 300), pause_ms=(1100, 1500))
 _KILLS = Trouble(kills=10, over_s=56)
 _SMOOTH = Expect(errors=0, late=0)
+_MOSTLY_OPEN = Expect(open_kills_at_least=60)
 
 
 def _scenarios() -> Iterator[Scenario]:
@@ -102,7 +118,7 @@ def _scenarios() -> Iterator[Scenario]:
     for name, kind in (("server", SERVER), ("none", NONE), ("live", LIVE)):
         yield Scenario(f"control-{name}", "none", speech=short, expect=_SMOOTH, **kind)
     for name, kind in (("server", SERVER), ("none", NONE), ("live", LIVE)):
-        yield Scenario(f"kills-{name}", "100 kills", needs="replay", streams=10, trouble=_KILLS, **kind)
+        yield Scenario(f"kills-{name}", "100 kills", "replay", 10, trouble=_KILLS, expect=_MOSTLY_OPEN, **kind)
     yield Scenario(
         "control-no-replay",
         "kills, replay off",
@@ -112,11 +128,12 @@ def _scenarios() -> Iterator[Scenario]:
         expect=Expect(lost=None, lost_at_least=1, worst_start_ms=None),
         **SERVER,
     )
-    voiced = Speech(voiced=True, blocks=(1, 3), lengths_ms=(200, 250, 300), pause_ms=(1100, 1500))
-    local = {"turns": "local_vad", "play": Play(finalize="end")}
-    yield Scenario("control-local", "none", speech=replace(voiced, seconds=12), expect=_SMOOTH, **local)
-    yield Scenario("kills-local", "100 kills", "replay", 10, voiced, trouble=_KILLS, **local)
-    yield Scenario("kills-local-live", "40 kills", "replay", 4, voiced, trouble=_KILLS, model=STREAMING, **local)
+    local_live = {**LOCAL, "model": STREAMING}
+    yield Scenario("control-local", "none", speech=replace(VOICED, seconds=12), expect=_SMOOTH, **LOCAL)
+    yield Scenario("kills-local", "100 kills", "replay", 10, VOICED, trouble=_KILLS, expect=_MOSTLY_OPEN, **LOCAL)
+    yield Scenario("kills-local-live", "40 kills", "replay", 4, VOICED, trouble=_KILLS, **local_live)
+    yield Scenario("control-semantic", "none", speech=short, expect=_SMOOTH, **SEMANTIC)
+    yield Scenario("kills-semantic", "40 kills", "replay", 4, trouble=_KILLS, **SEMANTIC)
     lossy = replace(_KILLS, faults=("commit-loses-undecoded:speed=1.5",))
     yield Scenario(
         "kills-live-lossy", "40 kills, hears at 1.5 ×", "replay streaming", 4, Speech(), trouble=lossy, **LIVE
@@ -124,6 +141,8 @@ def _scenarios() -> Iterator[Scenario]:
     outage = Trouble(kills=4, over_s=50, outage_s=3.0)
     for name, kind in (("server", SERVER), ("none", NONE)):
         yield Scenario(f"outage-{name}", "kills, then 503 for 3 s", needs="replay", trouble=outage, **kind)
+    told, knocks = replace(outage, retry_after_s=3.0), Expect(refused=2 * 4 * 2)  # twice for each kill of a stream
+    yield Scenario("retry-after", "the same with Retry-After", needs="replay", trouble=told, expect=knocks, **NONE)
     limit = Trouble(faults=("session-limit:seconds=5",))
     for name, kind in (("server", SERVER), ("none", NONE), ("live", LIVE)):
         yield Scenario(f"limit-{name}", "sessions of 5 s", needs="rollover", trouble=limit, expect=_SMOOTH, **kind)
@@ -131,8 +150,12 @@ def _scenarios() -> Iterator[Scenario]:
     yield Scenario(
         "limit-talk", "sessions of 5 s", needs="rollover", speech=talk, trouble=limit, expect=_SMOOTH, **SERVER
     )
+    for name, kind in (("local", LOCAL), ("local-live", local_live)):
+        yield Scenario(f"limit-{name}", "sessions of 5 s", "rollover", 2, VOICED, trouble=limit, expect=_SMOOTH, **kind)
     yield from _events(short)
     yield from _delays(short)
+    yield from _late_text(short)
+    yield from _refusals()
     yield from _finalizes()
 
 
@@ -152,6 +175,20 @@ def _events(speech: Speech) -> Iterator[Scenario]:
             yield Scenario(f"{name}-{kind_name}", fault, needs, speech=speech, trouble=Trouble(faults=faults), **kind)
     swallow = Trouble(faults=("swallow-commit:every=4,connections=1",))
     yield Scenario("swallowed-commit", "every 4th commit unseen", "overdue", 2, speech, trouble=swallow, **NONE)
+    # One at a time and not the next item whatever it is: that would soon be the second chance of the same audio.
+    failing = Trouble(kills=5, over_s=28, faults=tuple(f"fail-item:at={at},times=1" for at in (4, 11, 18, 25)))
+    for name, kind in (("server", SERVER), ("none", NONE)):
+        yield Scenario(
+            f"failed-kills-{name}", "4 items fail, 10 kills", "repair replay", 2, Speech(seconds=30),
+            trouble=failing, **kind,
+        )  # fmt: skip
+    # One block a turn, so that what goes with the poisoned one is little: what is within 5 s of it.
+    apart = Speech(blocks=(1, 1), lengths_ms=(300, 400, 500))
+    for name, kind in (("server", {"turns": "server_vad"}), ("none", NONE)):
+        yield Scenario(
+            f"poison-{name}", "block 5 ends connections", "replay poison", 2, apart, Play(patience_s=30),
+            Trouble(faults=("poison:label=5",)), slow=True, expect=Expect(lost=8, lost_at_least=2), **kind,
+        )  # fmt: skip
 
 
 def _delays(speech: Speech) -> Iterator[Scenario]:
@@ -175,6 +212,37 @@ def _delays(speech: Speech) -> Iterator[Scenario]:
         yield Scenario(name, text, needs, 2, Speech(seconds=30), trouble=Trouble(faults=(fault,)), **NONE)
 
 
+def _late_text(speech: Speech) -> Iterator[Scenario]:
+    """Finalizes that cannot wait: what is shown becomes final, and what comes late is said once."""
+    thinking = Trouble(thinks_s=(2.8, 3.4))
+    for name, kind in (("server", {"turns": "server_vad"}), ("none", NONE)):
+        yield Scenario(
+            f"late-text-{name}", "all text some 3 s late", "basics", 2, speech, trouble=thinking,
+            expect=Expect(late_at_least=1), **kind,
+        )  # fmt: skip
+    late, apart = Trouble(faults=("late-final:ms=3000",)), replace(speech, seconds=20, pause_ms=(4000, 5000))
+    slow = Trouble(faults=("slow-answer:ms=2600",))
+    for name, fault, trouble, said, kind in (
+        ("promote-none", "completed 3 s late", late, speech, NONE),
+        ("promote-live", "completed 3 s late", late, speech, LIVE),
+        ("promote-rest", "all events 2.6 s late", slow, apart, LIVE),
+    ):
+        expect = Expect(promoted_at_least=1, late_at_least=int(name == "promote-rest"))
+        yield Scenario(name, fault, "basics", 2, said, trouble=trouble, expect=expect, **kind)
+
+
+def _refusals() -> Iterator[Scenario]:
+    """A key that is refused is not hammered, and given up for good after half a minute."""
+    good_again = Trouble(faults=("http:status=401,for=8",))
+    expect = Expect(refused=2 * 4)
+    yield Scenario("key-returns", "key refused for 8 s", "replay", 2, Speech(seconds=30), trouble=good_again,
+                   expect=expect, slow=True, **NONE)  # fmt: skip
+    for_good = Expect(lost=None, fatal=2, fatal_at_least=2, fatal_not_before_s=30.0, errors=10)
+    for name, fault in (("bad-key", "bad-key"), ("quota", "quota")):
+        yield Scenario(name, f"{fault}, for good", "basics", 2, Speech(seconds=75), trouble=Trouble(faults=(fault,)),
+                       expect=for_good, slow=True, **NONE)  # fmt: skip
+
+
 def _finalizes() -> Iterator[Scenario]:
     """Ten thousand of them."""
     fast = Play(speed=0, finalize="utterances", wait=True)
@@ -194,110 +262,3 @@ def _finalizes() -> Iterator[Scenario]:
 
 
 SCENARIOS = tuple(_scenarios())
-
-
-@dataclass
-class Row:
-    """A scenario that was run."""
-
-    scenario: Scenario
-    score: Score
-    connections: int
-    "Upgrades that the servers accepted."
-    refused: int
-    "Upgrades that they did not."
-    fell: dict[str, int]
-    "Kills by what they hit: `speaking`, `before-commit`, `after-commit`, `inside-message`; `quiet` is between turns."
-    happened: dict[str, int]
-    "How often the servers' other faults happened."
-    seconds: float
-    failed: list[str]
-    "Expectations that were not met."
-
-    @property
-    def reconnects(self) -> int:
-        """Connections beyond the first of each stream, those of repairs and rollovers included."""
-        return self.connections - self.score.streams
-
-    @property
-    def kills(self) -> int:
-        """Connections cut."""
-        return sum(self.fell.values())
-
-    def to_json(self) -> Json:
-        """Everything that is known of it."""
-        scenario = self.scenario
-        return {
-            "name": scenario.name,
-            "fault": scenario.fault,
-            "turns": scenario.turns,
-            "model": scenario.model,
-            "audio_seconds": scenario.speech.seconds if not scenario.speech.utterances else None,
-            **asdict(self.score),
-            "connections": self.connections,
-            "refused": self.refused,
-            "reconnects": self.reconnects,
-            "kills": self.kills,
-            "kills_while_speech_was_not_final": self.kills - self.fell.get("quiet", 0),
-            "kills_fell": self.fell,
-            "faults_happened": self.happened,
-            "seconds": round(self.seconds, 1),
-            "needs": scenario.needs,
-            "held_to_it": scenario.kept,
-            "not_met": self.failed,
-        }
-
-
-def properties(scenario: Scenario, url: str) -> Json:
-    """The node's property."""
-    params: Json = {
-        "api_key": "sk-chaos",
-        "base_url": url,
-        "turn_detection": {"type": scenario.turns},
-        "input_audio_transcription": {"model": scenario.model, "language": "en"},
-        "log_level": "error",
-    }
-    return {"params": {**params, **scenario.params}}
-
-
-def run(scenario: Scenario, seed: int) -> Row:
-    """Play all streams of a scenario at the same time."""
-    names = [f"s{number}" for number in range(scenario.streams)]
-    began = time.monotonic()
-    with serve(scenario.trouble, names, seed) as targets, ThreadPoolExecutor(len(names)) as pool:
-
-        def play(name: str) -> Stream:
-            time.sleep(random.Random(f"{seed}/{name}/offset").uniform(0.0, 0.3))
-            return run_stream(
-                name, properties(scenario, targets[name].server.url), scenario.speech, scenario.play, seed
-            )
-
-        streams = list(pool.map(play, names))
-    total = Score()
-    for stream in streams:
-        total.add(score(stream.played, stream.received, PREFIX_MS if scenario.turns == "server_vad" else 0))
-    return _row(scenario, total, list(targets.values()), time.monotonic() - began)
-
-
-def _row(scenario: Scenario, total: Score, targets: list[Target], seconds: float) -> Row:
-    fell: Counter[str] = Counter()
-    happened: Counter[str] = Counter()
-    for target in targets:
-        fell += target.fell
-        happened += Counter(target.faults.counts)
-    connections = sum(target.faults.connections for target in targets)
-    refused = sum(target.faults.refused for target in targets)
-    failed = judge(scenario.expect, total)
-    return Row(scenario, total, connections, refused, dict(fell), dict(happened), seconds, failed)
-
-
-def judge(expect: Expect, total: Score) -> list[str]:
-    """Expectations that were not met, each as a short text."""
-    failed = []
-    for name, most in asdict(expect).items():
-        if name == "lost_at_least":
-            if total.lost < most:
-                failed.append(f"lost {total.lost}, at least {most} expected")
-        elif most is not None and getattr(total, name) > most:
-            failed.append(f"{name} {getattr(total, name):g}, at most {most:g} expected")
-    return failed + total.failures

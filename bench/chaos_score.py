@@ -65,10 +65,14 @@ class Score:
     "Blocks that came after a later one, in text that is not marked late."
     late: int = 0
     "Blocks in text marked late; they may come after the answer to their finalize."
+    promoted: int = 0
+    "Finals that were said before the server had finished them, because a finalize could not wait."
     worst_start_ms: float = 0.0
     "Largest distance of a final's `start_ms` from where it should be; see `start_error`. Late text does not count."
     errors: int = 0
     fatal: int = 0
+    fatal_after_s: list[float] = field(default_factory=list)
+    "From the first error of a stream to its fatal one."
     error_codes: dict[str, int] = field(default_factory=dict)
     finalizes: int = 0
     answers: int = 0
@@ -111,6 +115,8 @@ def score(played: list[Played], received: Received, prefix_ms: int) -> Score:
     row.worst_start_ms = max((abs(error) for _, error in start_errors(truth, received, prefix_ms)), default=0.0)
     row.errors = len(received.errors)
     row.fatal = sum(error.get("code") == -1000 for _, error in received.errors)
+    row.fatal_after_s = _fatal_after_s(received)
+    row.promoted = sum(bool(final["metadata"]["asr_info"].get("promoted")) for final in received.finals)
     row.error_codes = dict(Counter(str(error.get("vendor_info", {}).get("code")) for _, error in received.errors))
     _judge_answers(row, received)
     row.mixed = _mixed(received)
@@ -159,6 +165,11 @@ def _judge_answers(row: Score, received: Received) -> None:
     row.answered_twice = sum(count - 1 for count in counts.values())
     waits = [at - received.asked[name] for at, name in received.answers if name in received.asked]
     row.worst_answer_ms = max(waits, default=0.0) * 1000
+
+
+def _fatal_after_s(received: Received) -> list[float]:
+    fatal = [at for at, error in received.errors if error.get("code") == -1000]
+    return [min(fatal) - received.errors[0][0]] if fatal else []
 
 
 def _mixed(received: Received) -> int:

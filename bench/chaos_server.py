@@ -49,7 +49,9 @@ class Trouble:
     close_share: float = 0.2
     "Share of the kills at `random` that are a CLOSE frame (1001, 1011, 4000) instead."
     outage_s: float = 0.0
-    "HTTP 503 for so long after each kill."
+    "HTTP 503 for so long after each kill,"
+    retry_after_s: float | None = None
+    "with this `Retry-After`."
     thinks_s: tuple[float, float] = (0.05, 0.35)
     "How long the recogniser thinks about an item, from and to."
 
@@ -196,7 +198,7 @@ class Target:
         self.fell[what] += 1
         self.speaking.forget()
         if trouble.outage_s:
-            self.faults.refuse(503, trouble.outage_s)
+            self.faults.refuse(503, trouble.outage_s, trouble.retry_after_s)
 
 
 def plan_kills(trouble: Trouble, chance: random.Random) -> list[tuple[float, str]]:

@@ -20,7 +20,8 @@ sys.path.insert(0, _BENCH)
 try:
     import chaos
     from chaos_call import RATE, Speech, write
-    from chaos_scenarios import SCENARIOS, Expect, Row, Scenario, judge, run
+    from chaos_run import Row, judge, run
+    from chaos_scenarios import SCENARIOS, Expect, Scenario
     from chaos_score import Played, Received, Score, score
 finally:
     sys.path.remove(_BENCH)

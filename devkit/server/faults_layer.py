@@ -20,8 +20,10 @@ DELTA = TRANSCRIPTION + "delta"
 COMPLETED = TRANSCRIPTION + "completed"
 TERMINAL = (COMPLETED, TRANSCRIPTION + "failed")
 COMMITTED = "input_audio_buffer.committed"
+SPEECH_STOPPED = "input_audio_buffer.speech_stopped"
 APPEND = "input_audio_buffer.append"
 COMMIT = "input_audio_buffer.commit"
+CLEAR = "input_audio_buffer.clear"
 
 
 class Decoding(NamedTuple):

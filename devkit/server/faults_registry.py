@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .faults_audio import Poison
 from .faults_endings import (
     BadKey,
     CloseEarly,
@@ -89,6 +90,15 @@ FAULTS: dict[str, FaultKind] = {
         "A CLOSE frame.",
         CloseEarly,
         (
+            Argument("code", "close-code", 1011, "close code"),
+            Argument("reason", "text", "", "its text"),
+        ),
+    ),
+    "poison": FaultKind(
+        "CLOSE right after each `committed` whose audio holds one block of test tones.",
+        Poison,
+        (
+            Argument("label", "label", 0, "number of the block"),
             Argument("code", "close-code", 1011, "close code"),
             Argument("reason", "text", "", "its text"),
         ),

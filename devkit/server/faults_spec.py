@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["seconds", "ms", "count", "factor", "status", "close-code", "text", "flag", "numbers"]
+from .tones import LABELS
+
+Kind = Literal["seconds", "ms", "count", "factor", "status", "close-code", "text", "flag", "numbers", "label"]
 
 
 class FaultError(ValueError):
@@ -90,6 +92,14 @@ def _close_code(given: object) -> int:
     return value
 
 
+def _label(given: object) -> int:
+    wanted = f"the number of a block of tones, 0 to {LABELS - 1}"
+    value = _whole(given, 0, wanted)
+    if value >= LABELS:
+        raise ValueError(wanted)
+    return value
+
+
 def _factor(given: object) -> float:
     try:
         value = _number(given)
@@ -136,6 +146,7 @@ _READERS = {
     "text": _text,
     "flag": _flag,
     "numbers": _numbers,
+    "label": _label,
 }
 
 AT = Argument("at", "seconds", 0.0, "not before this time after the start of the server")

@@ -78,6 +78,7 @@ def test_python_writes_the_same() -> None:
         ("http:status=999", "fault http: status: '999' given"),
         ("close:code=1006", "fault close: code: '1006' given, must be 1000 to 1003"),
         ("session-limit:told=maybe", "fault session-limit: told: 'maybe' given, must be true or false"),
+        ("poison:label=1000", "fault poison: label: '1000' given, must be the number of a block of tones, 0 to 999"),
         ("slow-read:speed=0", "fault slow-read: speed: '0' given, must be a number above 0"),
         ("late-final:ms=x", "fault late-final: ms: 'x' given, must be a number of milliseconds"),
     ],
