@@ -98,19 +98,22 @@ class Sender:
                 return turn
         return None
 
-    def _may_send(self, conn: Connection) -> bool:
-        """Models that decode while listening get nothing new until the last commit is answered (S5)."""
-        if not self._stream.rules.streams_before_commit:
-            return True
-        return not any(
+    def _unanswered(self, conn: Connection) -> bool:
+        """Whether the last commit waits for its answer. Until it is there no other commit leaves: the answer does not
+        name the commit, so that if one were never seen, the answer to the next would be taken for its own, and from
+        then on each text for that of the turn before."""
+        return any(
             t.client_owned and t.commit_sent_at is not None and t.phase is Phase.CLOSED
             for t in self._stream.book.on_connection(conn.id)
         )
 
     def _next_of_client_turns(self, conn: Connection, now: float) -> bytes | None:
         turn = self._current_turn()
-        if turn is None or not self._may_send(conn):
+        if turn is None:
             return None
+        unanswered = self._unanswered(conn)
+        if unanswered and self._stream.rules.streams_before_commit:
+            return None  # a model that decodes while it listens gets nothing new either (S5)
         if turn.span_end is None and self._too_early(conn, now):
             return None
         end = turn.span_end if turn.span_end is not None else self._stream.ledger.accepted
@@ -124,6 +127,8 @@ class Sender:
             # Its audio never reached this connection and none is left to send: nothing can be committed for it.
             self._stream.book.lose(turn, "window_exceeded", now)
             return self._next_of_client_turns(conn, now)
+        if unanswered:
+            return None
         message = self._writer.end_turn(turn, conn, now)
         if message is None:
             self.wake_at = self._writer.commit_time(turn, conn)

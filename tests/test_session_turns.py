@@ -524,13 +524,28 @@ def test_text_over_silence_is_not_believed() -> None:
     assert d.totals["gated"] >= 800 and d.totals["final"] == 0
 
 
+def test_a_commit_that_was_never_seen_does_not_shift_the_texts_of_the_turns_behind_it() -> None:
+    d = Driver(options("none")).connect()
+    d.push(tone(500)).finalize("f1").at(d.now + 1.5)  # the server overlooks the first commit
+    d.push(silence(500) + tone(700)).finalize("f2")
+    assert len(d.commits()) == 1, "the answer to a second one could not be told from that to the first"
+    d.at(d.now + 1.9)
+    d.connect()  # overdue: the connection was renewed
+    for number, item in ((1, "a"), (2, "b")):
+        assert len(d.commits()) == number
+        d.committed(item).completed(item, f"turn {number}")
+    assert [(final.text, final.start_ms) for final in d.finals] == [("turn 1", 0), ("turn 2", 1000)]
+
+
 def test_stop_commits_what_is_open_waits_a_moment_and_answers() -> None:
     d = Driver(options("none")).connect().push(tone(500)).finalize("f1")
     d.push(tone(500))
     d.session.stop(d.now)
     d.pump()
-    assert len(d.commits()) == 2 and d.closed == []
-    d.committed("a").completed("a", "first").committed("b").completed("b", "last words")
+    assert len(d.commits()) == 1 and d.closed == []
+    d.committed("a").completed("a", "first")
+    assert len(d.commits()) == 2
+    d.committed("b").completed("b", "last words")
     assert d.texts == ["first", "last words"] and d.closed == [1]
 
 
