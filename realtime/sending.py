@@ -24,6 +24,8 @@ class Sender:
         self._writer = writer
         self._pace = Pace(stream)
         self._cursor = 0
+        self.careful = False
+        "One commit at a time, until its text is there: if the connection ends now, it is known for which (S6)."
         self.wake_at: float | None = None
         "When what waits may leave: for the decoder, its interval or its pace. Known after `next_message` gave None."
 
@@ -102,8 +104,9 @@ class Sender:
         """Whether the last commit waits for its answer. Until it is there no other commit leaves: the answer does not
         name the commit, so that if one were never seen, the answer to the next would be taken for its own, and from
         then on each text for that of the turn before."""
+        due = (Phase.CLOSED, Phase.COMMITTED) if self.careful else (Phase.CLOSED,)
         return any(
-            t.client_owned and t.commit_sent_at is not None and t.phase is Phase.CLOSED
+            t.client_owned and t.commit_sent_at is not None and t.phase in due
             for t in self._stream.book.on_connection(conn.id)
         )
 

@@ -340,6 +340,7 @@ class Session:
         for turn in self._stream.book.on_connection(conn.id):
             self._turns.connection_lost(turn, now)
         self._stream.requeue(conn.id)
+        self._sender.careful = self._poison.wants_pieces
         if self._poison.wants_pieces:
             self._turns.part()
         self._sender.rewind()
@@ -452,6 +453,7 @@ class Session:
                 self._watchdog.heard(conn)
             if isinstance(message, wire.TranscriptionCompleted):
                 self._poison.text_came()
+                self._sender.careful = False
 
     def _tell_of_setup(self, conn: Connection, error: ClientError | ServerError) -> None:
         """Trouble before the session is configured; that of other connections than the stream's is not told."""

@@ -457,6 +457,16 @@ def test_audio_that_ends_every_connection_is_cut_into_pieces_and_only_the_poison
     assert [e.outcome for e in d.of(ev.FinalizeDone)] == ["final"]
 
 
+def test_poison_is_found_though_short_turns_wait_behind_it() -> None:
+    d = Driver(options("none", finalize_timeout_ms=60_000, order_hold_ms=600_000)).connect()
+    for number, ms in enumerate((300, 400, 500, 600)):
+        d.push(tone(ms) + silence(100)).finalize(f"f{number}")
+    killer(d, lambda ms: ms == 500, until=90.0)
+    (loss,) = d.of(ev.AudioLost)
+    assert (loss.cause, loss.start_ms, loss.duration_ms) == ("poison", 400, 400)
+    assert [f.start_ms for f in d.finals] == [0, 900, 1_500], "all the rest has its text"
+
+
 def test_losses_at_other_moments_never_count_against_audio() -> None:
     d = Driver(options("none", finalize_timeout_ms=60_000)).connect().push(tone(2_000)).finalize()
     for _ in range(12):
