@@ -123,6 +123,9 @@ def judge(expect: Expect, total: Score, refused: int = 0, fell: dict[str, int] |
                 failed.append(f"{least} {figures[least]}, at least {bound} expected")
         elif name in figures and bound is not None and figures[name] > bound:
             failed.append(f"{name} {figures[name]:g}, at most {bound:g} expected")
+    for code, most in expect.codes:
+        if total.error_codes.get(code, 0) > most:
+            failed.append(f"{total.error_codes[code]} errors {code}, at most {most} expected")
     soonest = min(total.fatal_after_s, default=expect.fatal_not_before_s)
     if soonest < expect.fatal_not_before_s:
         failed.append(f"fatal after {soonest:.1f} s, {expect.fatal_not_before_s:g} s expected")

@@ -11,11 +11,11 @@ from chaos_server import Trouble
 
 Json = dict[str, Any]
 
-KEPT: frozenset[str] = frozenset({"basics", "replay", "repair", "overdue", "rollover"})
+KEPT: frozenset[str] = frozenset({"basics", "replay", "repair", "overdue", "rollover", "poison"})
 """Promises that hold by now. A scenario that needs another is measured, and not held to its expectations.
 
 basics: the stream without drops · replay: S6 · repair: S7 · overdue: S8 · rollover: S11 ·
-streaming: S5 on a server whose commits cut off what it has not heard.
+streaming: S5 on a server whose commits cut off what it has not heard · poison: S6, audio that ends connections.
 """
 
 COMMITTING, STREAMING = "gpt-4o-transcribe", "gpt-live-transcribe"
@@ -37,6 +37,8 @@ class Expect:
     fatal: int | None = 0
     errors: int | None = None
     "At most so many."
+    codes: tuple[tuple[str, int], ...] = ()
+    "Of these codes at most so many."
     worst_start_ms: float | None = 60.0
     "40 ms for turns of our own; 20 ms of the server's word, which comes in windows of 32 ms."
     worst_answer_ms: float | None = 2_250.0
@@ -144,12 +146,15 @@ def _scenarios() -> Iterator[Scenario]:
     told, knocks = replace(outage, retry_after_s=3.0), Expect(refused=2 * 4 * 2)  # twice for each kill of a stream
     yield Scenario("retry-after", "the same with Retry-After", needs="replay", trouble=told, expect=knocks, **NONE)
     limit = Trouble(faults=("session-limit:seconds=5",))
+    # A session is left at a pause; where there is none for a second and a half, in the middle of a word.
+    words = Speech(blocks=(1, 2))
     for name, kind in (("server", SERVER), ("none", NONE), ("live", LIVE)):
-        yield Scenario(f"limit-{name}", "sessions of 5 s", needs="rollover", trouble=limit, expect=_SMOOTH, **kind)
+        yield Scenario(f"limit-{name}", "sessions of 5 s", "rollover", 2, words, trouble=limit, expect=_SMOOTH, **kind)
     talk = Speech(seconds=60, blocks=(1, 1), lengths_ms=(150, 200, 250, 300), pause_ms=(140, 240))
-    yield Scenario(
-        "limit-talk", "sessions of 5 s", needs="rollover", speech=talk, trouble=limit, expect=_SMOOTH, **SERVER
-    )
+    for name, kind in (("", SERVER), ("-live", {**SERVER, **LIVE})):
+        yield Scenario(
+            f"limit-talk{name}", "sessions of 5 s", "rollover", 2, talk, trouble=limit, expect=_SMOOTH, **kind
+        )
     for name, kind in (("local", LOCAL), ("local-live", local_live)):
         yield Scenario(f"limit-{name}", "sessions of 5 s", "rollover", 2, VOICED, trouble=limit, expect=_SMOOTH, **kind)
     yield from _events(short)
@@ -234,13 +239,17 @@ def _late_text(speech: Speech) -> Iterator[Scenario]:
 def _refusals() -> Iterator[Scenario]:
     """A key that is refused is not hammered, and given up for good after half a minute."""
     good_again = Trouble(faults=("http:status=401,for=8",))
-    expect = Expect(refused=2 * 4)
+    expect = Expect(refused=2 * 4, codes=(("401", 2),))
     yield Scenario("key-returns", "key refused for 8 s", "replay", 2, Speech(seconds=30), trouble=good_again,
                    expect=expect, slow=True, **NONE)  # fmt: skip
-    for_good = Expect(lost=None, fatal=2, fatal_at_least=2, fatal_not_before_s=30.0, errors=10)
-    for name, fault in (("bad-key", "bad-key"), ("quota", "quota")):
-        yield Scenario(name, f"{fault}, for good", "basics", 2, Speech(seconds=75), trouble=Trouble(faults=(fault,)),
-                       expect=for_good, slow=True, **NONE)  # fmt: skip
+    for name, fault, code in (
+        ("bad-key", "key refused", "invalid_api_key"),
+        ("quota", "no credit", "insufficient_quota"),
+    ):
+        # A stream says it once when it happens, and once when it is final.
+        told = Expect(lost=None, fatal=2, fatal_at_least=2, fatal_not_before_s=30.0, codes=((code, 4),))
+        yield Scenario(name, f"{fault}, for good", "basics", 2, Speech(seconds=75), trouble=Trouble(faults=(name,)),
+                       expect=told, slow=True, **NONE)  # fmt: skip
 
 
 def _finalizes() -> Iterator[Scenario]:
