@@ -29,7 +29,8 @@ COLUMNS = (
     "scenario", "fault", "blocks", "received", "lost", "doubled", "order", "start ms", "errors", "answers", "worst ms",
     "reconnects", "verdict",
 )  # fmt: skip
-
+FINALIZES = 10_000
+"So many at least, in the whole run."
 
 # A stream in real time, its server included, takes some 6 % of a core. Many more would change what deadlines see.
 _STREAMS_PER_CORE = 12
@@ -136,6 +137,11 @@ def main(arguments: list[str] | None = None) -> int:
     rows = [done[scenario.name] for scenario in chosen]
     print(table(rows), "", *summary(rows), sep="\n")
     _write(options.out, rows, options, time.monotonic() - began)
+    whole = not (options.quick or options.only)
+    finalizes = sum(row.score.finalizes for row in _finalize_rows(rows))
+    if whole and finalizes < FINALIZES:
+        print(f"{finalizes} finalizes in the rows finalize-*, {FINALIZES} expected")
+        return 1
     return int(any(row.failed and row.scenario.kept for row in rows))
 
 

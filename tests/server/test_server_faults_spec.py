@@ -207,6 +207,13 @@ def test_the_script_in_the_docs_is_read(tmp_path: Path) -> None:
     assert len(server().read_fault_script(script)) == content.count("\n")
 
 
+def test_the_faults_to_take_are_there_and_none_is_left_out() -> None:
+    _, rest = DOC.read_text(encoding="utf-8").split("## Which one to take\n")
+    rows = re.findall(r"^\| [a-z][^|]*\|(.*)\|$", rest.split("\n## ")[0], re.MULTILINE)
+    proposed = [server().parse_fault(text).name for row in rows for text in re.findall(r"`([^`]+)`", row)]
+    assert set(registry().FAULTS) - set(proposed) == {"wrong-echo", "empty-final"}, "the protocol's finer points aside"
+
+
 def test_every_fault_is_shown_by_a_test() -> None:
     shown = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_server_faults_[!s]*"))
     shown += Path(__file__).with_name("test_server_faults_socket.py").read_text(encoding="utf-8")
