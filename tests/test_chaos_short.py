@@ -55,7 +55,7 @@ def short(name: str) -> Scenario:
         play=replace(scenario.play, patience_s=5.0 if name == "control-no-replay" else 40.0),
         trouble=trouble,
         params={**scenario.params, **UNHURRIED},
-        expect=replace(scenario.expect, worst_answer_ms=None),
+        expect=replace(scenario.expect, worst_answer_ms=None, open_kills_at_least=0),
     )
 
 
@@ -165,6 +165,47 @@ def test_errors_and_text_after_a_final_are_counted() -> None:
     partial = (1.1, {"id": "one", "text": "b0", "final": False, "metadata": {"asr_info": {}}})
     figures = counted(final("b0", 100, "one"), partial, errors=[(1.0, fatal)])
     assert (figures.errors, figures.fatal, figures.error_codes, figures.mixed) == (1, 1, {"401": 1}, 1)
+
+
+def test_kills_must_fall_while_speech_is_under_way_and_at_every_moment() -> None:
+    expect = Expect(open_kills_at_least=60)
+    enough = {"speaking": 20, "before-commit": 15, "after-commit": 15, "inside-message": 10, "quiet": 40}
+    assert judge(expect, Score(), fell=enough) == []
+    assert judge(expect, Score(), fell={**enough, "inside-message": 9}) == [
+        "9 kills inside a message, 10 expected", "59 kills while speech was not final, 60 expected",
+    ]  # fmt: skip
+    assert judge(expect, Score(), fell={"speaking": 100}) == [
+        "0 kills after it, 10 expected", "0 kills inside a message, 10 expected",
+    ]  # fmt: skip
+
+
+def test_what_a_row_is_about_must_have_happened_in_it() -> None:
+    assert judge(Expect(late_at_least=1), Score()) == ["late 0, at least 1 expected"]
+    assert judge(Expect(lost=3, promoted_at_least=1), counted(final("b0", 100, promoted=True))) == []
+    assert judge(Expect(refused=8), Score(), refused=9) == ["refused 9, at most 8 expected"]
+
+
+def test_a_refused_key_is_told_once_and_given_up_after_half_a_minute() -> None:
+    def refusal(at: float, code: int) -> tuple[float, Json]:
+        return at, {"code": code, "vendor_info": {"code": "401"}}
+
+    expect = Expect(lost=None, fatal=1, fatal_at_least=1, fatal_not_before_s=30.0, codes=(("401", 2),))
+    assert judge(expect, counted(errors=[refusal(1.0, 1000), refusal(32.0, -1000)])) == []
+    assert judge(expect, counted(errors=[refusal(1.0, 1000), refusal(21.0, -1000)])) == [
+        "fatal after 20.0 s, 30 s expected"
+    ]
+    often = [refusal(1.0, 1000), refusal(3.0, 1000), refusal(32.0, -1000)]
+    assert judge(expect, counted(errors=often)) == ["3 errors 401, at most 2 expected"]
+
+
+def test_the_summary_adds_up() -> None:
+    scenario = next(s for s in SCENARIOS if s.name == "kills-none")
+    figures = Score(streams=10, finalizes=50, answers=49, unanswered=1, worst_answer_ms=812.4)
+    fell = {"speaking": 4, "after-commit": 3, "inside-message": 2, "quiet": 1}
+    row = Row(scenario, figures, 20, 0, fell, {}, 1.0, [])
+    kills = "10 kills, 9 while speech was sent and not final (4 before the commit, 3 after it, 2 inside a message)."
+    asked = "Finalizes: 50 asked (0 of them in the rows finalize-*), 49 answered, the worst after 812 ms."
+    assert chaos.summary([row]) == [f"kills-none: {kills}", asked]
 
 
 def test_an_unknown_scenario_is_named_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:

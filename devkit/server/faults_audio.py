@@ -47,8 +47,7 @@ class Poison(Layer):
         if event["type"] != COMMITTED:
             return (event,)
         end, self._turn_end = self._turn_end or self._buffer.end, None
-        labels = {block.label for block in decode(self._buffer.take(self._buffer.begin, end), RATE)}
-        self._buffer.cut(end)
+        labels = {block.label for block in decode(self._buffer.take(0, end), RATE)}
         if self.arguments["label"] not in labels or not self.strikes(now):
             return (event,)
         return event, Close(self.arguments["code"], self.arguments["reason"])
