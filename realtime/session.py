@@ -554,6 +554,8 @@ class Session:
 
     def _check_connection(self, conn: Connection, now: float) -> None:
         stall = self._stall_deadline(conn)
+        if conn.stage is Stage.CLOSED:
+            return  # the end of another that was due at the same time closed it
         if conn.stage is Stage.WAITING:
             self._begin_dial(conn, now)
         elif not conn.ready and now >= conn.deadline:
@@ -622,7 +624,8 @@ class Session:
     def _change_over(self, old: Connection, new: Connection, now: float) -> None:
         """Audio behind the last turn goes to *new*, also what *old* already got: items it makes of that are void."""
         stream = self._stream
-        boundary = stream.book.last_end
+        # What waits for its turn to be heard again is not the old connection's: the new one hears it from the start.
+        boundary = min([stream.book.last_end, *(turn.span_start for turn in stream.book.waiting())])
         stream.gate_before_turn(boundary, old.id)
         stream.requeue(old.id, start=boundary)
         for turn in stream.book.on_connection(old.id):
