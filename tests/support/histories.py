@@ -78,7 +78,7 @@ class Simulation:
         self.peers: dict[int, Peer] = {}
         self.items: dict[str, Item] = {}
         self.gone: dict[int, Peer] = {}
-        self.speaking = False
+        self.speaking = self.stopping = False
         self.onsets: list[int] = []
         "Where the local detector heard speech begin."
         self.served_at = 0.0
@@ -238,7 +238,8 @@ class Simulation:
             peer.due.append({"type": TRANSCRIPTION + name, "item_id": item.id, **fields})
 
     def server_hears_speech(self) -> None:
-        peers = [p for p in self.live_peers() if not p.repair and not p.open]
+        self.server_reads()
+        peers = [p for p in self.live_peers() if not p.repair and not p.open and not self._owes_commit(p)]
         if self.detection not in SERVER_TURNS or not peers:
             return
         peer = self.rng.choice(peers)
@@ -249,10 +250,16 @@ class Simulation:
         started = {"type": "input_audio_buffer.speech_started", "item_id": item.id, "audio_start_ms": peer.opened_at // MS}
         self.d.say(started, conn=peer.conn)
 
+    @staticmethod
+    def _owes_commit(peer: Peer) -> bool:
+        """A server says what became of earlier audio before it says that speech began in later audio."""
+        return any(message["type"].endswith(".committed") for message in peer.due)
+
     def server_hears_the_end(self) -> None:
+        self.server_reads()
         for peer in self.live_peers() if self.detection in SERVER_TURNS else []:
             if peer.open:
-                written = self.d.written.get(peer.conn, 0) // MS * MS
+                written = max(peer.consumed, self.d.written.get(peer.conn, 0) // MS * MS)
                 stopped = {"type": "input_audio_buffer.speech_stopped", "item_id": peer.open.id}
                 self.d.say({**stopped, "audio_end_ms": written // MS}, conn=peer.conn)
                 self._end_item(peer, written)
@@ -326,7 +333,7 @@ class Simulation:
             self.d.at(self.d.now + 0.25)
 
     def stop(self) -> None:
-        self.d.take = True
+        self.d.take = self.stopping = True
         self.d.session.stop(self.d.now)
         self.d.pump()
         self.d.at(self.d.now + 1.0)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from histories import RATE, Item, Simulation
+from histories import MS, RATE, Item, Simulation
 from ten_packages.extension.openai_asr_python.realtime import events as ev
 from ten_packages.extension.openai_asr_python.realtime.ledger import State
 from ten_packages.extension.openai_asr_python.realtime.limits import MAX_EARLY, MAX_MAPPED, MAX_TURNS
 from ten_packages.extension.openai_asr_python.realtime.session import SessionState
 from ten_packages.extension.openai_asr_python.realtime.turn import Phase
 
+LOST = list(State).index(State.LOST)
 FINALIZE_S = 2.0
 LONGEST_FRAME = RATE
 REFUSED, FIRST_REFUSAL_S = "401", 1.0
@@ -69,7 +70,7 @@ class Promises:
         live = {conn.id for conn in self.d.session._connections()}
         in_hand = {turn.serial for turn in stream.book.turns if turn.phase is Phase.READY}
         for start, end, fate in stream.ledger.fates():
-            if fate.state in (State.SENT, State.COMMITTED) and self.d.book.speech[start:end].any():
+            if fate.state in (State.SENT, State.COMMITTED) and np.count_nonzero(self.d.book.speech[start:end]) > MS:
                 known = fate.connection in live or (fate.turn and fate.turn in in_hand)
                 assert known, f"{start} to {end}: {fate.state} on a connection that is gone"
 
@@ -148,6 +149,8 @@ class Promises:
     def _check_span(self, final: ev.Transcript, audio: list[tuple[int, int]]) -> None:
         """A final lies where its speech does: from the onset that the detector named, or from the first sound on."""
         first, last = audio[0][0], audio[-1][1]
+        if (self.d.book.states[final.start_position : first] == LOST).any():
+            return  # a turn that waited for longer than the window: what is left of it may be silence
         start, end = final.start_ms, final.start_ms + final.duration_ms
         assert ms(first) - 1 <= start and end <= max(ms(last), start) + 1
         bounds = [found for part in audio if (found := self._speech_in(*part))]
@@ -198,7 +201,7 @@ class Promises:
 
     def _check_dial(self, at: float) -> None:
         """After a connection that brought nothing the next dial waits, and longer each time."""
-        if self._down is None:
+        if self._down is None or self.s.stopping:  # the last seconds may be used
             return
         waited = at - self._down_at + 1e-3
         if self._down.code == REFUSED:
@@ -225,9 +228,11 @@ class Promises:
 
     def _check_losses(self) -> None:
         """What is lost is told, to the millisecond; what is told is lost, or a pause in it."""
-        lost = self.d.book.states[: self.d.book.count] == list(State).index(State.LOST)
+        lost = self.d.book.states[: self.d.book.count] == LOST
         told = np.zeros(len(lost), bool)
-        assert len(set(self._lost)) == len(self._lost), "no loss is told twice"
+        losses = self.d.of(ev.AudioLost)
+        assert sum(loss.lost_ms for loss in losses) == ms(int(np.count_nonzero(lost))), "in milliseconds"
+        assert all(loss.duration_ms >= loss.lost_ms - 1 for loss in losses)
         for start, end in self._lost:
             told[start * RATE // 1000 : (end + 1) * RATE // 1000] = True
         assert not (lost & ~told).any(), "what is lost is told"
