@@ -229,6 +229,7 @@ class Finalizer:
         latency = round((now - request.arrived) * 1000)
         fence_ms = self._stream.book.ms(request.fence)
         self._stream.book.losses.flush()  # what was lost is told before the answer
+        self._stream.book.answered_until = request.fence
         self._stream.emit(FinalizeDone(request.finalize_id, fence_ms, outcome, latency))
 
     def answer_all(self, outcome: str, now: float) -> None:

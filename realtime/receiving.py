@@ -115,7 +115,8 @@ class Receiver:
         self._stream.emit(SpeechStopped(turn.result_id, turn.item_id, self._book.ms(turn.end or end)))
 
     def _handle_committed(self, conn: Connection, message: wire.InputAudioBufferCommitted, now: float) -> None:
-        if self._book.was_settled(conn.id, message.item_id):
+        done_with = self._book.was_settled(conn.id, message.item_id)
+        if done_with or self._book.superseded(conn.id, message.item_id):  # an echo
             self._stream.stats.duplicate_events += 1
             return
         conn.announces_items = True

@@ -141,7 +141,8 @@ class Rollover:
     def _change_over(self, old: Connection, new: Connection) -> Connection:
         """Audio behind the last turn goes to *new*, also what *old* already got: items it makes of that are void."""
         stream = self._stream
-        boundary = stream.book.last_end
+        # What waits for its turn to be heard again is not the old connection's: the new one hears it from the start.
+        boundary = min([stream.book.last_end, *(turn.span_start for turn in stream.book.waiting())])
         stream.gate_before_turn(boundary, old.id)
         stream.requeue(old.id, start=boundary)
         for turn in stream.book.on_connection(old.id):

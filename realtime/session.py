@@ -542,6 +542,8 @@ class Session:
         self._flush(now)
 
     def _check_connection(self, conn: Connection, now: float) -> None:
+        if conn.stage is Stage.CLOSED:
+            return  # the end of another that was due at the same time closed it
         if conn.stage is Stage.WAITING:
             self._begin_dial(conn, now)
         elif (dead := trouble(conn, self.options, now)) is not None:

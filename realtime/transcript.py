@@ -51,6 +51,8 @@ class TranscriptBook:
         "Texts that came late and did not begin with what had been promoted."
         self.settled_end = 0
         "Position behind the last turn that is done with."
+        self.answered_until = 0
+        "Fence of the newest answer: what turns out to be speech before it from now on is late."
 
     def set_rate(self, rate: int) -> None:
         """Read positions at *rate* (Hz) from now on; only before the first audio."""
@@ -95,6 +97,7 @@ class TranscriptBook:
         floor = max(self.settled_end, (before.end or before.start) if before else 0)
         turn.start = max(turn.start, floor)
         turn.span_start = max(turn.span_start, floor)
+        turn.late = turn.start < self.answered_until
         self.turns.insert(index, turn)
 
     @property

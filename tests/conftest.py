@@ -29,6 +29,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 hypothesis.settings.register_profile(
     "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
+# Planted bugs (bench/plants.py) are to be found, not explained.
+hypothesis.settings.register_profile(
+    "plants",
+    hypothesis.settings.get_profile("unhurried"),
+    database=None,
+    derandomize=True,
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+)
 hypothesis.settings.load_profile("unhurried")
 
 _LOG_CONFIG = {
