@@ -100,6 +100,8 @@ class Connection:
     "It has shown that it hears: a turn began, or text came."
     unanswered: dict[str, float] = field(default_factory=dict)
     "Commits by event id, oldest first, with when they were sent."
+    commit_positions: dict[str, int | None] = field(default_factory=dict)
+    "Of the same commits: how far the caller's audio went."
     cut: int | None = None
     "Server-owned turns: commit what lies before this position, whatever the detector says."
     early: deque[Message] = field(default_factory=lambda: deque(maxlen=MAX_EARLY))
@@ -137,6 +139,17 @@ class Connection:
     def client_owned(self) -> bool:
         """Turns on it end by our commits alone, whatever the stream's turn detection."""
         return self.role is Role.REPAIR
+
+    def answered(self, event_id: str) -> None:
+        """The server has said what came of that commit."""
+        self.unanswered.pop(event_id, None)
+        self.commit_positions.pop(event_id, None)
+
+    @property
+    def frontier(self) -> int | None:
+        """Where the next item ends unless the server says: at the oldest commit without an answer, not behind it."""
+        oldest = next(iter(self.unanswered), "")
+        return self.commit_positions.get(oldest, self.map.last_position)
 
     @property
     def ready(self) -> bool:

@@ -126,12 +126,12 @@ class Receiver:
         if turn is None or turn.phase not in (Phase.OPEN, Phase.CLOSED, Phase.REPAIR):
             self._stream.stats.duplicate_events += 1
             return
+        frontier = conn.frontier or turn.start
         self._answered(conn, turn)
         turn.waits_since = now
         turn.item_id = message.item_id
         turn.previous_item_id = message.previous_item_id if isinstance(message.previous_item_id, str) else None
         if turn.end is None:
-            frontier = conn.map.last_position or turn.start
             self._book.close(turn, frontier, frontier)
         self._commit(turn, conn)
         assert turn.end is not None
@@ -161,12 +161,12 @@ class Receiver:
     def _answered(conn: Connection, turn: Turn) -> None:
         """The commit of *turn* was answered, in one way or another; one without a turn of ours is the oldest."""
         key = turn.commit_event_id if turn.commit_event_id else next(iter(conn.unanswered), "")
-        conn.unanswered.pop(key, None)
+        conn.answered(key)
 
     def _unannounced(self, conn: Connection, now: float) -> Turn:
         """A turn nobody announced: it begins where the last one ended. Some servers send no speech events."""
         ledger = self._stream.ledger
-        frontier = conn.map.last_position or ledger.accepted
+        frontier = conn.frontier or ledger.accepted
         start = max(self._book.last_end, ledger.settled_until)
         bounds = ledger.speech_bounds(start, frontier)
         waiting = next(self._book.waiting(), None)
@@ -222,7 +222,7 @@ class Receiver:
         if turn is None:
             return
         if turn.end is None:
-            frontier = conn.map.last_position or turn.start
+            frontier = conn.frontier or turn.start
             self._book.close(turn, frontier, frontier)
         self._ended(conn, turn, now)
         turn.language = language_of(message.languages)
@@ -311,7 +311,7 @@ class Receiver:
     def _handle_error(self, conn: Connection, message: wire.ErrorMessage, now: float) -> None:
         error = message.error
         event_id = error.event_id or ""
-        conn.unanswered.pop(event_id, None)
+        conn.answered(event_id)
         turn = next((t for t in self._book.turns if event_id and t.commit_event_id == event_id), None)
         if turn is not None and turn.phase in (Phase.COMMITTED, Phase.READY):
             return  # the server had ended the turn by itself: its item is not the one that our commit did not make

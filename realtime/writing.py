@@ -78,6 +78,7 @@ class Writer:
         """Turn what the connection holds into an item."""
         conn.uncommitted = 0
         conn.unanswered[event_id] = now
+        conn.commit_positions[event_id] = conn.map.last_position
         self._stream.stats.commits += 1
         return encode(InputAudioBufferCommit(event_id=event_id))
 

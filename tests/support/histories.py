@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from sessions import STREAMING, TRANSCRIPTION, options
+from ten_packages.extension.openai_asr_python.realtime.turn import Phase
 from watched import WatchedDriver
 
 RATE = 24_000
@@ -181,6 +182,12 @@ class Simulation:
         if peers := self.known_peers():
             self._drop(self.rng.choice(peers), self.rng.choice([1000, 1001, 1006, 1011]))
 
+    def network_drops_in_the_wrong_moment(self) -> None:
+        """With a text in hand that waits for the one before it."""
+        carrying = [p for p in self.live_peers() if p.conn == self.d.conn]
+        if carrying and any(turn.phase is Phase.READY for turn in self.d.session.stream.book.turns):
+            self._drop(carrying[0], 1006)
+
     def _drop(self, peer: Peer, code: int) -> None:
         self.gone[peer.conn] = self.peers.pop(peer.conn)
         self.d.session.connection_lost(peer.conn, code, "", self.d.now)
@@ -247,17 +254,13 @@ class Simulation:
         offset = max(peer.consumed, written - MS * self.rng.randrange(400))
         offset += -offset % MS  # a server names milliseconds
         item = self._open(peer, offset)
-        started = {
-            "type": "input_audio_buffer.speech_started",
-            "item_id": item.id,
-            "audio_start_ms": peer.opened_at // MS,
-        }
-        self.d.say(started, conn=peer.conn)
+        started = {"type": "input_audio_buffer.speech_started", "item_id": item.id}
+        self.d.say({**started, "audio_start_ms": peer.opened_at // MS}, conn=peer.conn)
 
     @staticmethod
     def _owes_commit(peer: Peer) -> bool:
         """A server says what became of earlier audio before it says that speech began in later audio."""
-        return any(message["type"].endswith(".committed") for message in peer.due)
+        return any(not message["type"].startswith(TRANSCRIPTION) for message in peer.due)
 
     def server_hears_the_end(self) -> None:
         self.server_reads()
@@ -291,15 +294,15 @@ class Simulation:
         return True
 
     def server_says(self) -> None:
-        """Pay a debt: commits in order, the rest in any."""
+        """Pay a debt: the answers to commits in order, texts in any."""
         peers = [p for p in self.live_peers() if p.due]
         if not peers:
             return
         peer = self.rng.choice(peers)
-        choices = [i for i, m in enumerate(peer.due) if not m["type"].startswith("input_audio")]
-        first = next((i for i, m in enumerate(peer.due) if m["type"].startswith("input_audio")), None)
+        choices = [i for i, m in enumerate(peer.due) if m["type"].startswith(TRANSCRIPTION)]
+        first = next((i for i, m in enumerate(peer.due) if not m["type"].startswith(TRANSCRIPTION)), None)
         owed = [first] if first is not None else []
-        index = self.rng.choice(owed + choices) if peer.announces or first is None else first
+        index = self.rng.choice([*owed, *choices, *choices[-1:]]) if peer.announces or first is None else first
         message = peer.due[index]
         peer.announces = peer.announces or index == first
         if message["type"] == TRANSCRIPTION + "completed":
@@ -349,6 +352,7 @@ STEPS = [
     (Simulation.let_time_pass, 4),
     (Simulation.network_comes_up, 4),
     (Simulation.network_drops, 1),
+    (Simulation.network_drops_in_the_wrong_moment, 2),
     (Simulation.transport_takes, 2),
     (Simulation.finalize, 1),
     (Simulation.server_reads, 4),

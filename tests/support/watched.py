@@ -17,6 +17,7 @@ from ten_packages.extension.openai_asr_python.realtime.actions import Send
 from ten_packages.extension.openai_asr_python.realtime.connection import Connection, Role, Stage
 from ten_packages.extension.openai_asr_python.realtime.ledger import Fate, Ledger, State
 from ten_packages.extension.openai_asr_python.realtime.options import SessionOptions
+from ten_packages.extension.openai_asr_python.realtime.turn import Phase
 
 CODES = {state: code for code, state in enumerate(State)}
 SETTLED = {State.FINAL, State.GATED, State.LOST}
@@ -177,11 +178,19 @@ class WatchedDriver(Driver):
             assert cut_short or np.isin(states, MAY_BE_SENT).all(), "what is final, in hand or elsewhere is not sent"
             spoken = [w for w in log if w.position is not None]
             assert not spoken or position >= spoken[-1].position + spoken[-1].count, "in the order of the audio"
+            self._check_in_hand(position, position + count)
             self._check_fences(conn, position, position + count)
         if log and log[-1].position is None and position is not None and self._connections[conn].role is Role.MAIN:
             self._check_silence(log, position)
         log.append(Written(before, count, position))
         self.written[conn] = before + count
+
+    def _check_in_hand(self, start: int, end: int) -> None:
+        """No speech whose text is in hand is sent again, whatever the ledger thinks of it."""
+        for turn in self.session.stream.book.turns:
+            if turn.phase is Phase.READY and turn.end is not None:
+                first, last = max(start, turn.start), min(end, turn.end)
+                assert first >= last or not self.book.speech[first:last].any(), "its text is in hand"
 
     def _check_fences(self, conn: int, start: int, end: int) -> None:
         """No commit is to cover speech from both sides of a finalize."""
