@@ -127,6 +127,7 @@ class TranscriptBook:
         """The turn's speech ended at *end*, its audio at *span_end*."""
         turn.end = max(end, turn.start)
         turn.span_end = max(span_end, turn.end)
+        turn.speech = self._may_be_speech(turn, turn.span_end)
         if turn.phase is Phase.OPEN:
             turn.phase = Phase.CLOSED
 
@@ -284,8 +285,12 @@ class TranscriptBook:
     # Helpers ------------------------------------------------------------------------------------------------
 
     def _is_speech(self, turn: Turn) -> bool:
-        end = turn.span_end if turn.span_end is not None else self._ledger.accepted
-        if turn.span_start < self._ledger.settled_until:
+        if turn.speech is not None:
+            return turn.speech
+        return self._may_be_speech(turn, self._ledger.accepted if turn.span_end is None else turn.span_end)
+
+    def _may_be_speech(self, turn: Turn, end: int) -> bool:
+        if turn.start < self._ledger.settled_until:
             return True  # history is gone: never hide text for lack of it
         return self._ledger.has_speech(turn.span_start, end)
 

@@ -46,6 +46,8 @@ class Turn:
     phase: Phase = Phase.OPEN
     end: int | None = None
     span_end: int | None = None
+    speech: bool | None = None
+    "Whether any of its audio may be speech; known once it is closed."
     # client-owned turns
     commit_event_id: str = ""
     commit_sent_at: float | None = None
