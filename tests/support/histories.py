@@ -247,6 +247,7 @@ class Simulation:
     def server_hears_speech(self) -> None:
         self.server_reads()
         peers = [p for p in self.live_peers() if not p.repair and not p.open and not self._owes_commit(p)]
+        peers = [p for p in peers if self.d.written.get(p.conn, 0) > p.consumed]  # nobody hears speech in nothing
         if self.detection not in SERVER_TURNS or not peers:
             return
         peer = self.rng.choice(peers)
