@@ -246,8 +246,8 @@ class Simulation:
 
     def server_hears_speech(self) -> None:
         self.server_reads()
-        peers = [p for p in self.live_peers() if not p.repair and not p.open and not self._owes_commit(p)]
-        peers = [p for p in peers if self.d.written.get(p.conn, 0) > p.consumed]  # nobody hears speech in nothing
+        peers = [p for p in self.live_peers() if not (p.repair or p.open or self._owes_commit(p))]
+        peers = [p for p in peers if self.d.written.get(p.conn, 0) > p.consumed]  # it hears what there is
         if self.detection not in SERVER_TURNS or not peers:
             return
         peer = self.rng.choice(peers)
@@ -305,7 +305,7 @@ class Simulation:
         owed = [first] if first is not None else []
         index = self.rng.choice([*owed, *choices, *choices[-1:]]) if peer.announces or first is None else first
         message = peer.due[index]
-        peer.announces = peer.announces or index == first
+        peer.announces = peer.announces or message["type"].endswith(".committed")
         if message["type"] == TRANSCRIPTION + "completed":
             peer.gave_text = True
             if message["transcript"] and self.rng.random() < 0.3 and self._show(peer, self.items[message["item_id"]]):
