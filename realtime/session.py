@@ -551,13 +551,15 @@ class Session:
 
     def _check_overdue(self, now: float) -> None:
         conn = self._conn
-        overdue = self._watchdog.check(conn, now) if conn is not None and conn.ready else None
-        if conn is None or overdue is None:
-            return
-        repairing = overdue.turn is not None and self._repairer.take(overdue.turn, now)
-        self._reports.overdue(overdue.what, repairing=repairing)
-        if not repairing:
-            self._lose_connection(conn, OVERDUE, f"{overdue.what} did not come", now)
+        while conn is not None and conn.ready:
+            overdue = self._watchdog.check(conn, now)
+            if overdue is None:
+                return
+            repairing = overdue.turn is not None and self._repairer.take(overdue.turn, now)
+            self._reports.overdue(overdue.what, repairing=repairing)
+            if not repairing:
+                self._lose_connection(conn, OVERDUE, f"{overdue.what} did not come", now)
+                return
 
     # Other connections --------------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from histories import MS, RATE, Item, Simulation
 from ten_packages.extension.openai_asr_python.realtime import events as ev
@@ -118,8 +120,14 @@ class Promises:
             assert set(outcomes) - known, "text is late only when an answer could not wait for it"
         self._check_text(final)
         for a, b in self._spans:  # a turn of one sample is said to last a millisecond
-            assert b <= start or end <= a or min(b - a, end - start) == 1, "finals never overlap"
+            apart = b <= start or end <= a or min(b - a, end - start) == 1
+            assert apart or self._is_of_two_stretches(final), "finals never overlap"
         self._spans.append((start, end))
+
+    def _is_of_two_stretches(self, final: ev.Transcript) -> bool:
+        """A server without an eye for silence made one item of audio from both sides of what had its text already."""
+        item = self.s.items.get(final.item_id)
+        return item is not None and any(a[1] != b[0] for a, b in itertools.pairwise(item.audio))
 
     def _check_text(self, final: ev.Transcript) -> None:
         said = (item for item in self.s.items.values() if item.text == final.text)
