@@ -9,6 +9,8 @@ from .events import AudioLost, Event
 
 GROWING = frozenset({"window_exceeded", "not_answered", "fatal"})
 "Causes of loss that go on from frame to frame: reported in stretches of seconds."
+FATAL = "fatal"
+"After a fatal error everything is lost, and that was said: the first loss is told, the rest when it has an end."
 STRETCH_MS = 5000
 PAUSE_MS = 300
 "Lost speech with pauses no longer than this in it is one loss."
@@ -23,6 +25,7 @@ class Losses:
         self._emit = emit
         self._loss: AudioLost | None = None
         self._grew = False
+        self._fatal_told = False
         self._samples = 0
         "Lost so far, told or not."
 
@@ -33,13 +36,15 @@ class Losses:
         self._samples += samples
         lost_ms = self._ms(self._samples) - before_ms
         loss, self._grew = self._loss, True
-        if loss and loss.cause == cause and 0 <= start_ms - loss.start_ms <= loss.duration_ms + PAUSE_MS:
+        joins = loss is not None and 0 <= start_ms - loss.start_ms <= loss.duration_ms + PAUSE_MS
+        if loss and loss.cause == cause and (joins or cause == FATAL):
             duration_ms = max(end_ms - loss.start_ms, loss.duration_ms)
             self._loss = replace(loss, duration_ms=duration_ms, lost_ms=loss.lost_ms + lost_ms)
             if duration_ms >= STRETCH_MS:
                 self.flush()
             return
-        self.flush()
+        if loss is not None:
+            self.finish()
         self._loss = AudioLost(start_ms, max(1, end_ms - start_ms), cause, lost_ms)
 
     def grows_at(self, position: int) -> bool:
@@ -55,6 +60,14 @@ class Losses:
 
     def flush(self, *, keep_growing: bool = False) -> None:
         """Tell what was gathered; *keep_growing* leaves a loss that grows frame by frame."""
-        if self._loss and not (keep_growing and self._loss.cause in GROWING):
-            self._emit(self._loss)
-            self._loss = None
+        loss = self._loss
+        if loss is None or (keep_growing and loss.cause in GROWING) or (loss.cause == FATAL and self._fatal_told):
+            return
+        self._fatal_told = loss.cause == FATAL
+        self._emit(loss)
+        self._loss = None
+
+    def finish(self) -> None:
+        """Tell what is left: the stream ends, or goes on after a fatal error."""
+        self._fatal_told = False
+        self.flush()

@@ -224,7 +224,7 @@ class Session:
         for turn in list(stream.book.turns):
             stream.book.lose(turn, "stopped", now)
         stream.settle_rest("stopped")
-        stream.book.losses.flush()
+        stream.book.losses.finish()
         self._reports.folding.finish()
         for conn in self._connections():
             self._close(conn, 1000)
@@ -236,6 +236,7 @@ class Session:
     def start(self, now: float) -> None:
         """Dial; during back-off: now. While an attempt is under way this does nothing."""
         if self.state in (S.IDLE, S.FAILED, S.BACKOFF):
+            self._stream.book.losses.finish()
             self._dial(now)
             self._flush(now)
 

@@ -477,3 +477,21 @@ def test_losses_at_other_moments_never_count_against_audio() -> None:
                 d.open().configure()
     d.committed("a").completed("a", "text")
     assert d.texts == ["text"] and d.of(ev.AudioLost) == []
+
+
+def test_what_is_lost_after_a_fatal_error_is_told_at_once_and_then_when_it_ends() -> None:
+    d = Driver(options("none")).start()
+    while d.session.state is not SessionState.FAILED:
+        if d.session.state is SessionState.CONNECTING:
+            d.session.connection_refused(d.conn, 401, {}, d.now)
+            d.pump()
+        else:
+            d.at(d.session.get_timer() or 0.0)
+    for _ in range(10):
+        d.push(tone(1_000) + silence(1_000), realtime=True).finalize()
+    assert [e.cause for e in d.of(ev.AudioLost)] == ["fatal"], "one report while it goes on"
+    d.session.stop(d.now)
+    d.pump()
+    losses = d.of(ev.AudioLost)
+    assert [e.cause for e in losses][:2] == ["fatal", "fatal"] and len(losses) <= 3
+    assert sum(e.lost_ms for e in losses) == d.totals["lost"]
