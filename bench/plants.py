@@ -24,7 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 LIMIT_S = 60
 NOT_COPIED = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "out", "docs")
 PROPERTIES = tuple(("tests/test_invariants.py", "-k", name) for name in ("any_history", "nothing_is_lost"))
-UNITS = (("tests/test_session_turns.py", "tests/test_session_connect.py", "tests/test_halves.py"),)
+UNITS = (
+    tuple(f"tests/test_{name}.py" for name in ("session_turns", "session_connect", "session_histories", "halves")),
+)
 
 
 class Plant(NamedTuple):
@@ -256,10 +258,10 @@ PLANTS = (
     # Time, back-off, bounds
     Plant(
         "timer-in-the-past",
-        "realtime/liveness.py",
-        "    conn.ping_at = now + options.ping_interval_ms / 1000\n",
-        "    conn.ping_at = now\n",
-        "the timer is due again and again for a ping that was sent",
+        "realtime/session.py",
+        "        self._stream.book.advance(now)\n",
+        "",
+        "the timer is due again and again for a text that was waited for long enough",
     ),
     Plant(
         "window-not-enforced",

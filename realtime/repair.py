@@ -41,7 +41,7 @@ class Repairer:
         stream = self._stream
         if turn.repairs or turn.end is None or turn.span_end is None or not stream.options.replay_window_ms:
             return False
-        if stream.ledger.kept_from > turn.start or not stream.ledger.has_speech(turn.span_start, turn.span_end):
+        if not self._is_kept(turn, turn.span_end):
             return False
         stream.book.supersede(turn)
         self._release(turn)
@@ -51,6 +51,11 @@ class Repairer:
         stream.stats.repairs += 1
         self._advance_queue(now)
         return True
+
+    def _is_kept(self, turn: Turn, span_end: int) -> bool:
+        """Whether there is speech in *turn*, and its audio; silence in front of it may be forgotten."""
+        bounds = self._stream.ledger.speech_bounds(turn.span_start, span_end)
+        return bounds is not None and self._stream.ledger.kept_from <= bounds[0]
 
     def _release(self, turn: Turn) -> None:
         assert turn.span_end is not None
@@ -100,6 +105,9 @@ class Repairer:
             return conn.outbox.popleft()
         turn = self.turn
         if turn is None or turn.span_end is None or turn.commit_sent_at is not None:
+            return None
+        if turn.connection != conn.id and not self._is_kept(turn, turn.span_end):
+            self._give_up("window_exceeded", now)  # it waited for too long: what is left is not the turn
             return None
         if turn.connection != conn.id:
             lead_in = self._stream.options.turn_detection.prefix_padding_ms + LEAD_IN_MARGIN_MS

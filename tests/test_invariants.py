@@ -5,6 +5,8 @@ docs/plants.md lists the invariants, and the bugs that were planted to see that 
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from histories import HEALTHY, SERVER_TURNS, UNHEALTHY, Simulation
 from hypothesis import HealthCheck, given, settings
@@ -26,11 +28,18 @@ KINDS = pytest.mark.parametrize(
 )
 STEPS = st.binary(min_size=30, max_size=120)
 "Each byte is a step; bytes shrink better than a list of steps, and are made in a tenth of the time."
-CHECKS = list(HealthCheck)
+MORE = int(os.environ.get("HISTORIES", "0"))
+
+
+def histories(count: int) -> settings:
+    """*count* histories, the same ones each time; with HISTORIES=n in the environment, n new ones."""
+    return settings(
+        max_examples=MORE or count, derandomize=not MORE, deadline=None, suppress_health_check=list(HealthCheck)
+    )
 
 
 @KINDS
-@settings(max_examples=800, deadline=None, suppress_health_check=CHECKS)
+@histories(800)
 @given(steps=STEPS, seed=st.integers(0, 2**32), window_ms=st.sampled_from([60_000, 4_000]))
 def test_any_history(detection: str, model: str, steps: bytes, seed: int, window_ms: int) -> None:
     simulation = Simulation(detection, model, seed, window_ms)
@@ -42,7 +51,7 @@ def test_any_history(detection: str, model: str, steps: bytes, seed: int, window
 
 
 @KINDS
-@settings(max_examples=300, deadline=None, suppress_health_check=CHECKS)
+@histories(300)
 @given(steps=STEPS, seed=st.integers(0, 2**32))
 def test_nothing_is_lost_whatever_drops(detection: str, model: str, steps: bytes, seed: int) -> None:
     """Whatever the order of audio, time, answers and drops: every sample of speech ends in a transcript, once."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from email.utils import formatdate
 
 import pytest
-from sessions import TRANSCRIPTION, Driver, options, tone
+from sessions import TRANSCRIPTION, Driver, options, silence, tone
 from ten_packages.extension.openai_asr_python.realtime import events as ev
 
 EPOCH = 1_790_000_000
@@ -44,7 +44,7 @@ def test_after_a_machine_slept_everything_that_is_due_at_once_is_done() -> None:
 
 
 def test_speech_that_waits_to_be_heard_again_moves_with_a_rollover() -> None:
-    d = Driver(options("server_vad")).connect().push(tone(1_000)).say(started("a", 0))
+    d = Driver(options("server_vad")).connect().push(tone(1_000)).say(started("a", 0), stopped("a", 1_000))
     d.at(3.0).drop().at(3.3)
     accept(d, 2, 4)
     assert len(d.audio[2]) == pytest.approx(1_000 * 48, abs=100)
@@ -55,6 +55,21 @@ def test_speech_that_waits_to_be_heard_again_moves_with_a_rollover() -> None:
     assert len(d.audio[3]) == pytest.approx(1_000 * 48, abs=100), "no server has heard it yet"
     d.say(started("b", 0), stopped("b", 1_000)).committed("b").completed("b", "hello")
     assert d.texts == ["hello"]
+
+
+def test_what_a_retired_server_makes_of_audio_that_moved_on_is_void() -> None:
+    d = Driver(options("server_vad")).start()
+    accept(d, 1, 4)
+    d.push(tone(500)).say(started("a", 0), stopped("a", 500)).committed("a").push(tone(500))
+    d.at(3.2)
+    accept(d, 2, 3_600)
+    d.at(3.25)
+    assert d.conn == 2 and 1 not in d.closed, "the text of its item is due"
+    d.say(started("b", 500), stopped("b", 1_000), conn=1)
+    d.say({"type": TRANSCRIPTION + "completed", "item_id": "b", "transcript": "twice"}, conn=1)
+    d.say(started("x", 0), stopped("x", 500)).committed("x").completed("x", "once")
+    d.say({"type": TRANSCRIPTION + "completed", "item_id": "a", "transcript": "first"}, conn=1)
+    assert [(f.text, f.start_ms, f.duration_ms) for f in d.finals] == [("first", 0, 500), ("once", 500, 500)]
 
 
 def test_speech_that_a_server_finds_behind_the_answer_is_late() -> None:
@@ -80,3 +95,21 @@ def test_an_item_ends_at_its_own_commit_however_many_are_under_way() -> None:
     assert len(d.commits()) == 2
     d.committed("i1").committed("i2", "i1").completed("i2", "second").completed("i1", "first")
     assert [(f.text, f.start_ms, f.duration_ms) for f in d.finals] == [("first", 0, 500), ("second", 500, 700)]
+
+
+def test_an_item_that_begins_with_a_long_silence_is_repaired_like_any_other() -> None:
+    d = Driver(options("server_vad")).connect().push(silence(500)).say(started("a", 0))
+    d.push(silence(3_000) + tone(500), realtime=True).say(stopped("a", 4_000)).committed("a").say(failed("a"))
+    d.repair({"type": TRANSCRIPTION + "completed", "transcript": "hello"})
+    assert d.texts == ["hello"] and d.of(ev.AudioLost) == []
+
+
+def test_a_repair_whose_audio_has_left_the_window_asks_for_no_text() -> None:
+    d = Driver(options("none", replay_window_ms=2_000, max_turn_ms=1_000)).connect().push(tone(500)).finalize()
+    d.committed("i1").say(failed("i1"))
+    d.push(tone(3_000))
+    conn = d.repairs[-1][1]
+    d.open(conn).configure(conn)
+    d.at(d.now + 1.0)
+    assert not d.commits(conn) and conn in d.closed
+    assert (d.of(ev.AudioLost)[0].start_ms, sum(e.lost_ms for e in d.of(ev.AudioLost) if e.start_ms < 500)) == (0, 500)

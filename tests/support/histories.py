@@ -118,7 +118,7 @@ class Simulation:
     # Time
 
     def let_time_pass(self) -> None:
-        until = self.d.now + self.rng.choice([0.001, 0.1, 0.5] if self.healthy else [0.001, 0.1, 0.5, 3.0])
+        until = self.d.now + self.rng.choice([0.001, 0.1, 0.5, 1.0] if self.healthy else [0.001, 0.1, 0.5, 3.0])
         if self.healthy and until - self.served_at > 2.5:
             self.serve()  # it may be slow; it does not keep silent for as long as a sick one
         while ending := [p for p in self.known_peers() if p.ends_at is not None and p.ends_at <= until]:
@@ -165,7 +165,7 @@ class Simulation:
                 self._accept(peer, accepted=self.rng.random() < 0.9)
 
     def _accept(self, peer: Peer, *, accepted: bool = True) -> None:
-        life = self.rng.choice([4.0, 8.0, 3600.0])
+        life = self.rng.choice([2.5, 4.0, 8.0, 3600.0])
         date = {"Date": formatdate(EPOCH + self.d.now, usegmt=True)}
         self.d.open(peer.conn, date)
         if accepted and peer.conn not in self.d.closed:
