@@ -84,8 +84,8 @@ def test_a_finalize_behind_a_turn_the_server_has_ended_itself_gets_no_error(serv
 def test_overlapping_finalizes_are_answered_each_behind_its_own_text() -> None:
     async def slow(peer: Peer) -> None:
         await peer.configure()
-        await peer.heard(COMMIT, 2)
-        for item in ("item_1", "item_2"):
+        for number, item in enumerate(("item_1", "item_2"), 1):
+            await peer.heard(COMMIT, number)
             await peer.committed(item)
         await peer.completed("item_2", "two")
         await peer.completed("item_1", "one")
@@ -116,8 +116,9 @@ def test_a_final_of_an_earlier_turn_does_not_answer() -> None:
 
     async def two_items(peer: Peer) -> None:
         await peer.configure()
-        await peer.heard(COMMIT, 2)
+        await peer.heard(COMMIT)
         await peer.committed("item_1")
+        await peer.heard(COMMIT, 2)
         await peer.committed("item_2")
         await peer.completed("item_1", "early")
         await poll("the early final", lambda: early)

@@ -165,9 +165,10 @@ def test_the_language_is_the_one_heard_with_its_region(configured: str, detected
 def test_results_carry_the_metadata_their_frames_had_when_they_were_spoken() -> None:
     async def slow(peer: Peer) -> None:
         await peer.configure()
-        await peer.heard("input_audio_buffer.commit", 2)
+        for number in (1, 2):
+            await peer.heard("input_audio_buffer.commit", number)
+            await peer.committed(f"item_{number}")
         for item, text in (("item_1", "first"), ("item_2", "second")):
-            await peer.committed(item)
             await peer.delta(item, text)
             await peer.completed(item, text)
 
