@@ -99,7 +99,8 @@ def test_an_item_ends_at_its_own_commit_however_many_are_under_way() -> None:
 
 def test_an_item_that_begins_with_a_long_silence_is_repaired_like_any_other() -> None:
     d = Driver(options("server_vad")).connect().push(silence(500)).say(started("a", 0))
-    d.push(silence(3_000) + tone(500), realtime=True).say(stopped("a", 4_000)).committed("a").say(failed("a"))
+    d.push(silence(3_000) + tone(500)).say(stopped("a", 4_000)).push(silence(1_000))
+    d.committed("a").say(failed("a"))
     d.repair({"type": TRANSCRIPTION + "completed", "transcript": "hello"})
     assert d.texts == ["hello"] and d.of(ev.AudioLost) == []
 
