@@ -11,7 +11,7 @@ from .turn import Phase, Turn
 from .writing import tail_padding
 
 DEADLINE_RESERVE_S = 1.0
-"A commit that serves a finalize leaves this long before its deadline, whatever the decoder's clock says (S5)."
+"A commit that serves a finalize leaves this long before its deadline, if the decoder has heard the speech (S5)."
 
 
 class ClientTurns:
@@ -71,8 +71,9 @@ class ClientTurns:
         self._note_start(turn, bounds)
         self._close(turn, bounds[1] if bounds else accepted, accepted)
 
-    def close_at_fence(self, now: float, timeout_s: float) -> None:
-        """A finalize: everything accepted so far is committed, unless it is silence."""
+    def close_at_fence(self, now: float, timeout_s: float, *, ends: bool = False) -> None:
+        """A finalize: everything accepted so far is committed, unless it is silence. *ends*: the stream stops, and
+        what a decoder has not heard in that time it will not hear."""
         stream, turn = self._stream, self.open_turn()
         fence = stream.ledger.accepted
         self._detector_open = False
@@ -88,7 +89,9 @@ class ClientTurns:
         latest = max(now, now + timeout_s - DEADLINE_RESERVE_S)
         for waiting in stream.book.turns:
             if waiting.client_owned and waiting.phase is Phase.CLOSED and waiting.commit_sent_at is None:
-                waiting.not_after = min(waiting.not_after, latest)
+                waiting.hurry_after = min(waiting.hurry_after, latest)
+                if ends:
+                    waiting.not_after = min(waiting.not_after, latest)
 
     def connection_lost(self, turn: Turn, now: float) -> None:
         """*turn* lived on a connection that ended: it starts over on the next one, at its place and under its id."""
@@ -124,7 +127,7 @@ class ClientTurns:
                 continue
             self._close(rest, bounds[1], end)
             following = stream.new_turn(after[0], end, client_owned=True)
-            following.not_after, following.late, following.replayed = rest.not_after, rest.late, True
+            following.hurry_after, following.late, following.replayed = rest.hurry_after, rest.late, True
             stream.book.close(following, after[1], whole_end)
             following.synthetic = tail_padding(stream, after[1], whole_end)
             rest = following

@@ -196,7 +196,7 @@ class Session:
         if self.state is S.BACKOFF and self._has_unsettled_speech():
             self._dial(now)  # what was said last may make it yet
         if self.state is S.READY or (self.state is S.CONNECTING and self._has_unsettled_speech()):
-            self._turns.close_at_fence(now, self.options.stop_drain_ms / 1000)
+            self._turns.close_at_fence(now, self.options.stop_drain_ms / 1000, ends=True)
             if not self._stream.client_owned:
                 self._finalizer.add("", now, self.options.stop_drain_ms / 1000, internal=True)
             self._enter(S.DRAINING)

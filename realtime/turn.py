@@ -57,7 +57,9 @@ class Turn:
     synthetic: int = 0
     "Padding samples still to be written behind the audio."
     not_after: float = math.inf
-    "Latest moment of the commit, whatever the server's decoder still wants (a finalize deadline)."
+    "Latest moment of the commit, whatever the server's decoder still wants: its session, or the stream, ends."
+    hurry_after: float = math.inf
+    "From here on the commit waits for the speech to be heard, and no more for the silence behind it: a finalize waits."
     # text
     deltas: list[str] = field(default_factory=list)
     text: str = ""
@@ -98,7 +100,7 @@ class Turn:
         self.shown_before = self.best_partial if self.shown else ""
         self.phase = phase
         self.connection, self.item_id, self.previous_item_id = 0, "", None
-        self.commit_event_id, self.commit_sent_at = "", None
+        self.commit_event_id, self.commit_sent_at, self.not_after = "", None, math.inf
         self.deltas, self.text = [], ""
         self.segments, self.speaker = [], None
         self.replayed = True

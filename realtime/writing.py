@@ -86,7 +86,8 @@ class Writer:
         """Before this a model that decodes at real-time speed has not heard all of *turn* (S5)."""
         if not self._stream.rules.streams_before_commit:
             return 0.0
-        return min(conn.audio_clock + COMMIT_MARGIN_S, turn.not_after)
+        heard = conn.audio_clock - TAIL_MS / 1000  # all but the silence behind the speech
+        return min(conn.audio_clock + COMMIT_MARGIN_S, turn.not_after, max(heard, turn.hurry_after))
 
     def _prime(self, conn: Connection, position: int) -> None:
         """Audio that does not continue what was sent: its first output must be what it was the first time."""

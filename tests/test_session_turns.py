@@ -701,6 +701,18 @@ def test_what_was_heard_is_not_repaired(seconds: Any) -> None:
     assert d.texts == ["one two"] and d.repairs == [] and d.of(ev.AudioLost) == []
 
 
+def test_a_finalize_does_not_hurry_the_commit_of_what_the_decoder_has_not_heard() -> None:
+    d = (
+        Driver(options("none", STREAMING)).connect().push(tone(3_000)).finalize()
+    )  # three seconds at once, as after a drop
+    d.at(2.9)
+    assert d.commits() == [] and d.of(ev.FinalizeDone)[0].outcome == "timeout"
+    d.at(3.05)
+    assert len(d.commits()) == 1, "the speech is heard; nobody waits for the silence behind it"
+    d.committed("a").completed("a", "all of it")
+    assert [(f.text, f.late) for f in d.finals] == [("all of it", True)]
+
+
 # Text at the deadline of a finalize ------------------------------------------------------------------------------
 
 
