@@ -38,3 +38,7 @@ async def _end(process: Process) -> None:
         else:
             process.kill()
     await process.wait()
+    # Its pipe is closed when the loop next reads it; a loop that ends with this call never does.
+    transport = getattr(process, "_transport", None)
+    if transport is not None:
+        transport.close()

@@ -88,7 +88,7 @@ def test_what_is_promised_by_now_holds(rows: dict[str, Row], name: str) -> None:
 def test_kills_fall_while_speech_is_under_way(rows: dict[str, Row], name: str) -> None:
     row = rows[name]
     assert row.kills and row.fell.keys() <= {"speaking", "before-commit", "after-commit"}
-    assert row.reconnects >= row.kills
+    assert row.reconnects >= row.kills - 1, "the last one may fall into the end of the call"
 
 
 @pytest.mark.socket
