@@ -25,7 +25,10 @@ LIMIT_S = 60
 NOT_COPIED = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "out", "docs")
 PROPERTIES = tuple(("tests/test_invariants.py", "-k", name) for name in ("any_history", "nothing_is_lost"))
 UNITS = (
-    tuple(f"tests/test_{name}.py" for name in ("session_turns", "session_connect", "session_histories", "halves")),
+    tuple(
+        f"tests/test_{name}.py"
+        for name in ("session_turns", "session_connect", "session_histories", "quiet_hours", "halves")
+    ),
 )
 
 
@@ -262,6 +265,13 @@ PLANTS = (
         "        self._stream.book.advance(now)\n",
         "",
         "the timer is due again and again for a text that was waited for long enough",
+    ),
+    Plant(
+        "slow-is-overdue",
+        "realtime/overdue.py",
+        "                wait = min(options.item_timeout_ms / 1000 + length / 2, ITEM_MOST_S)\n",
+        "                wait = length\n",
+        "a server that takes five seconds for each text is hung up on",
     ),
     Plant(
         "window-not-enforced",
