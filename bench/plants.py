@@ -27,7 +27,7 @@ PROPERTIES = tuple(("tests/test_invariants.py", "-k", name) for name in ("any_hi
 UNITS = (
     tuple(
         f"tests/test_{name}.py"
-        for name in ("session_turns", "session_connect", "session_histories", "quiet_hours", "halves")
+        for name in ("session_turns", "session_connect", "session_histories", "quiet_hours", "errors", "halves")
     ),
 )
 

@@ -63,6 +63,7 @@ def test_nothing_is_lost_whatever_drops(detection: str, model: str, steps: bytes
     simulation.finalize()
     simulation.settle()
     promises.check()
+    promises.check_heard()
     assert simulation.d.of(ev.AudioLost) == []
     if detection not in SERVER_TURNS:  # there the server may take noise for noise
         ledger = simulation.d.session.stream.ledger

@@ -58,13 +58,15 @@ def test_speech_that_waits_to_be_heard_again_moves_with_a_rollover() -> None:
 
 
 def test_what_a_retired_server_makes_of_audio_that_moved_on_is_void() -> None:
-    d = Driver(options("server_vad")).start()
+    d = Driver(options("server_vad", sample_rate=24_000)).start()
     accept(d, 1, 4)
-    d.push(tone(500)).say(started("a", 0), stopped("a", 500)).committed("a").push(tone(500))
+    before, behind = tone(500, rate=24_000), tone(500, 300.0, rate=24_000)
+    d.push(before, rate=24_000).say(started("a", 0), stopped("a", 500)).committed("a").push(behind, rate=24_000)
     d.at(3.2)
     accept(d, 2, 3_600)
     d.at(3.25)
     assert d.conn == 2 and 1 not in d.closed, "the text of its item is due"
+    assert bytes(d.audio[2]) == behind, "all that lies behind the item, to the sample"
     d.say(started("b", 500), stopped("b", 1_000), conn=1)
     d.say({"type": TRANSCRIPTION + "completed", "item_id": "b", "transcript": "twice"}, conn=1)
     d.say(started("x", 0), stopped("x", 500)).committed("x").completed("x", "once")

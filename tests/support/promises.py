@@ -10,7 +10,7 @@ from ten_packages.extension.openai_asr_python.realtime.limits import MAX_EARLY, 
 from ten_packages.extension.openai_asr_python.realtime.session import SessionState
 from ten_packages.extension.openai_asr_python.realtime.turn import Phase
 
-LOST = list(State).index(State.LOST)
+FINAL, LOST = list(State).index(State.FINAL), list(State).index(State.LOST)
 FINALIZE_S = 2.0
 LONGEST_FRAME = RATE
 REFUSED, FIRST_REFUSAL_S = "401", 1.0
@@ -69,8 +69,10 @@ class Promises:
         stream = self.d.session.stream
         live = {conn.id for conn in self.d.session._connections()}
         in_hand = {turn.serial for turn in stream.book.turns if turn.phase is Phase.READY}
+        rounding = 0 if stream.client_owned else MS  # a server's turns end at whole milliseconds
         for start, end, fate in stream.ledger.fates():
-            if fate.state in (State.SENT, State.COMMITTED) and np.count_nonzero(self.d.book.speech[start:end]) > MS:
+            speech = np.count_nonzero(self.d.book.speech[start:end])
+            if fate.state in (State.SENT, State.COMMITTED) and speech > rounding:
                 known = fate.connection in live or (fate.turn and fate.turn in in_hand)
                 assert known, f"{start} to {end}: {fate.state} on a connection that is gone"
 
@@ -230,6 +232,18 @@ class Promises:
         assert len(self._answers) == len(self.s.asked)
         assert set(self._shown) <= self._ended, "what was shown ends in a final, or is taken back"
         self._check_losses()
+        self.check_heard()
+
+    def check_heard(self) -> None:
+        """Speech with a text was in an item of some server: the session cannot have it from anywhere else."""
+        if not self.d.session.stream.client_owned or self._promoted:
+            return  # a server's turns end at whole milliseconds, and what is promoted stands for a whole turn
+        heard = np.zeros(self.d.book.count, bool)
+        for item in self.s.items.values():
+            for start, end in item.audio:
+                heard[start:end] = True
+        states, speech = (part[: len(heard)] for part in (self.d.book.states, self.d.book.speech))
+        assert not (speech & (states == FINAL) & ~heard).any(), "no server has heard it"
 
     def _check_losses(self) -> None:
         """What is lost is told, to the millisecond; what is told is lost, or a pause in it."""
