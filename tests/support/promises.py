@@ -156,9 +156,9 @@ class Promises:
     def _check_span(self, final: ev.Transcript, audio: list[tuple[int, int]]) -> None:
         """A final lies where its speech does: from the onset that the detector named, or from the first sound on."""
         first, last = audio[0][0], audio[-1][1]
-        if (self.d.book.states[final.start_position : first] == LOST).any():
-            return  # a turn that waited for longer than the window: what is left of it may be silence
         start, end = final.start_ms, final.start_ms + final.duration_ms
+        if (self.d.book.states[final.start_position : end * RATE // 1000] == LOST).any():
+            return  # a turn that waited for longer than the window: what is left of it may be silence
         assert ms(first) - 1 <= start and end <= max(ms(last), start) + 1
         bounds = [found for part in audio if (found := self._speech_in(*part))]
         assert bounds or self._lost or self.s.detection == "local_vad", "text for silence is not said"
