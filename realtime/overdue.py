@@ -15,6 +15,8 @@ from .connection import Connection
 from .stream import Stream
 from .turn import Phase, Turn
 
+OVERDUE = "overdue"
+"Stands where a close code stands, when we end a connection for what it owes."
 ITEM_MOST_S = 20.0
 "Longest wait for the text of an item, however long the item."
 CONFIRM_S = 0.5

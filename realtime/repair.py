@@ -32,6 +32,8 @@ class Repairer:
         self._deadline = math.inf
         self._dial_at = 0.0
         self._wake_at = math.inf
+        self._paused = False
+        "The stream has no connection: no time runs."
         self.turn: Turn | None = None
         "The one under way."
         self.conn: Connection | None = None
@@ -66,16 +68,19 @@ class Repairer:
         while self.turn is None and self._queue:
             turn = self._queue.popleft()
             if turn.phase is Phase.REPAIR:
-                assert turn.span_end is not None
                 self.turn, self._dial_at = turn, now
-                speed = self._pace.speed
-                self._deadline = now + ANSWER_S + (turn.span_end - turn.span_start) / self._stream.rate / speed
+                self._begin_time(turn, now)
+
+    def _begin_time(self, turn: Turn, now: float) -> None:
+        assert turn.span_end is not None
+        audio_s = (turn.span_end - turn.span_start) / self._stream.rate
+        self._deadline = now + ANSWER_S + audio_s / self._pace.speed
 
     # Its connection -----------------------------------------------------------------------------------------
 
     def may_dial(self, now: float) -> bool:
         """Whether a connection is wanted now."""
-        return self.turn is not None and self.conn is None and now >= self._dial_at
+        return not self._paused and self.turn is not None and self.conn is None and now >= self._dial_at
 
     def dialled(self, conn: Connection) -> None:
         """*conn* is under way."""
@@ -89,14 +94,17 @@ class Repairer:
             self.turn.restart(Phase.REPAIR)
 
     def pause(self) -> None:
-        """The stream has no connection: one is not dialled for this, and the time begins anew when it is back."""
-        if self.turn is not None and self.conn is None:
-            self._queue.appendleft(self.turn)
-            self.turn = None
+        """The stream has no connection: one is not dialled for this, and the time begins anew when it is back.
+
+        What is under way may come to its end if it can: its connection is another one.
+        """
+        self._paused = True
 
     def resume(self, now: float) -> None:
         """The service is back."""
-        self._advance_queue(now)
+        if self._paused and self.turn is not None:
+            self._begin_time(self.turn, now)
+        self._paused = False
 
     def next_message(self, conn: Connection, now: float) -> bytes | None:
         """The next message for the repair's connection."""
@@ -106,10 +114,10 @@ class Repairer:
         turn = self.turn
         if turn is None or turn.span_end is None or turn.commit_sent_at is not None:
             return None
-        if turn.connection != conn.id and not self._is_kept(turn, turn.span_end):
-            self._give_up("window_exceeded", now)  # it waited for too long: what is left is not the turn
-            return None
         if turn.connection != conn.id:
+            if not self._is_kept(turn, turn.span_end):
+                self._give_up("window_exceeded", now)  # it waited for too long: what is left is not the turn
+                return None
             lead_in = self._stream.options.turn_detection.prefix_padding_ms + LEAD_IN_MARGIN_MS
             begin = max(turn.span_start, turn.start - self._stream.samples(lead_in))
             turn.connection, self._cursor = conn.id, max(begin, self._stream.ledger.kept_from)
@@ -118,8 +126,9 @@ class Repairer:
         if self._cursor >= turn.span_end:
             self._wake_at = self._writer.commit_time(turn, conn)
             return self._writer.end_turn(turn, conn, now)
-        if now < self._pace.due(self._cursor) - 1e-6:
-            self._wake_at = self._pace.due(self._cursor)
+        wait_until = self._pace.wait_until(self._cursor, now)
+        if wait_until is not None:
+            self._wake_at = wait_until
             return None
         last = self._pace.limit(self._cursor, turn.span_end)
         message = self._writer.append(conn, self._cursor, last, now)
@@ -135,7 +144,7 @@ class Repairer:
 
     def finished(self, now: float) -> Connection | None:
         """The connection to close, if the repair under way has come to its end."""
-        if self.turn is not None and now >= self._deadline:
+        if self.turn is not None and now >= self._deadline and not self._paused:
             self._give_up("no_transcript", now)
         if self.turn is not None and self.turn.phase not in (Phase.READY, Phase.SETTLED):
             return None

@@ -9,6 +9,7 @@ from .connection import Connection
 from .errors import OTHER, Outcome, Where, is_expiry, row_of
 from .events import ClientError, ServerError, Warned
 from .limits import MAX_NOTED
+from .overdue import OVERDUE
 from .stream import Stream
 
 LONG_WAIT_S = 1.0
@@ -145,7 +146,7 @@ class Reports:
 
         The end of a session that has lived its time is nobody's fault, and what was overdue has been told.
         """
-        if conn.expired or code == "overdue" or (conn.was_ready and is_expiry("", code, reason)):
+        if conn.expired or code == OVERDUE or (conn.was_ready and is_expiry("", code, reason)):
             return
         what = "dropped" if conn.was_ready else "connect_failed"
         if conn.refusal and self._was_told(f"server:{conn.refusal}"):
@@ -168,7 +169,7 @@ class Reports:
         if not self._is_news(f"overdue:{what}"):
             return
         then = "its audio is sent once more" if repairing else "the connection is renewed; audio is kept"
-        self._stream.emit(ClientError("overdue", f"{what} did not come in time, though the connection lives; {then}"))
+        self._stream.emit(ClientError(OVERDUE, f"{what} did not come in time, though the connection lives; {then}"))
 
     def waits_to_dial(self, wait: float) -> None:
         """The process's limit on connects holds a dial back for *wait* seconds."""

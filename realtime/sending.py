@@ -8,11 +8,11 @@ before any audio behind it.
 from __future__ import annotations
 
 from .connection import Connection
-from .finalizing import Finalizer
+from .finalizing import Finalizer, Request
 from .ledger import Fate, State
 from .stream import Stream
 from .turn import Phase, Turn
-from .writing import Pace, Writer
+from .writing import TIMER_TOLERANCE_S, Pace, Writer
 
 
 class Sender:
@@ -49,7 +49,7 @@ class Sender:
     def _too_early(self, conn: Connection, now: float) -> bool:
         """Audio goes out in packets of `send_interval_ms`; nothing that a boundary needs waits for it."""
         until = conn.last_audio_at + self._stream.options.send_interval_ms / 1000
-        if now >= until - 1e-6:
+        if now >= until - TIMER_TOLERANCE_S:
             return False
         if self._stream.lag_ms:
             self.wake_at = until
@@ -61,14 +61,13 @@ class Sender:
         stream, probe = self._stream, self._finalizer.current_probe(conn)
         end = stream.ledger.accepted if conn.cut is None else conn.cut
         if probe is not None and probe.fence <= end:
-            return self._audio(conn, now, probe.fence) or self._probe(conn, now)
+            return self._audio(conn, now, probe.fence) or self._probe(probe, conn, now)
         if conn.cut is not None:
             return self._audio(conn, now, end) or self._cut(conn, now)
         return None if self._too_early(conn, now) else self._audio(conn, now, end)
 
-    def _probe(self, conn: Connection, now: float) -> bytes | None:
-        probe = self._finalizer.current_probe(conn)
-        if probe is None or self._pending(0, probe.fence):
+    def _probe(self, probe: Request, conn: Connection, now: float) -> bytes | None:
+        if self._pending(0, probe.fence):
             return None
         if not probe.padded and self._stream.detection != "semantic_vad":
             probe.padded = True
@@ -149,8 +148,9 @@ class Sender:
         if run is None:
             return None
         first, last = self._with_pauses(conn, *run, start, end)
-        if now < self._pace.due(first) - 1e-6:
-            self.wake_at = self._pace.due(first)
+        wait_until = self._pace.wait_until(first, now)
+        if wait_until is not None:
+            self.wake_at = wait_until
             return None
         if self._must_pause(conn, first):
             silence = stream.samples(stream.options.turn_detection.effective_silence_ms + 200)

@@ -28,7 +28,7 @@ from .lifecycle import TRANSITIONS, SessionState
 from .limiter import DialLimiter, Unlimited
 from .liveness import deadlines, ping_due, trouble
 from .options import SessionOptions, TurnDetectionOptions
-from .overdue import Watchdog
+from .overdue import OVERDUE, Watchdog
 from .poison import PoisonWatch
 from .receiving import Receiver, server_error
 from .repair import Repairer
@@ -41,8 +41,6 @@ from .wire_map import WireMap
 from .writing import Writer
 
 S = SessionState
-OVERDUE = "overdue"
-"Stands where a close code stands, when we end a connection for what it owes."
 SIGNS_OF_SPEECH = (wire.SpeechStarted, wire.TranscriptionDelta, wire.TranscriptionCompleted)
 MIN_WINDOW_S = 10.0
 "Audio kept for a first send when replay is switched off."
@@ -333,7 +331,7 @@ class Session:
         self._flush(now)
 
     def _lose_main(self, conn: Connection, code: str, reason: str, now: float, retry_after: float) -> None:
-        was_ready = conn.ready_at is not None
+        was_ready = conn.was_ready
         useful = was_ready and (conn.settled_items > 0 or (conn.lived(now) >= USEFUL_AFTER_S and code != OVERDUE))
         poison = self._poison.lost(conn, self._stream, now) if was_ready else None
         if poison is not None:

@@ -21,6 +21,8 @@ MIN_COMMIT_MS = 110
 "The server refuses to commit less than 100 ms; the rest is for rounding."
 TAIL_MS = 400
 "Models that decode while they listen get this much behind a turn before the commit (S5)."
+TIMER_TOLERANCE_S = 1e-6
+"A timer set to a moment may fire with a `now` that rounding puts before it."
 COMMIT_MARGIN_S = 0.2
 "How far a real-time decoder must be past the audio before a commit."
 
@@ -129,9 +131,10 @@ class Pace:
         """A connection takes over: what was accepted so far is behind."""
         self._behind_until, self._free_at = self._stream.ledger.accepted, now
 
-    def due(self, position: int) -> float:
-        """When audio from *position* on may leave; 0 for audio that is not behind."""
-        return self._free_at - self._piece_s / self.speed if position < self._behind_until else 0.0
+    def wait_until(self, position: int, now: float) -> float | None:
+        """Until when audio from *position* on must wait; None if it may leave."""
+        due = self._free_at - self._piece_s / self.speed if position < self._behind_until else 0.0
+        return due if now < due - TIMER_TOLERANCE_S else None
 
     def limit(self, first: int, last: int) -> int:
         """Where a message that begins at *first* ends."""

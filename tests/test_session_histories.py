@@ -5,18 +5,10 @@ from __future__ import annotations
 from email.utils import formatdate
 
 import pytest
-from sessions import TRANSCRIPTION, Driver, options, silence, tone
+from sessions import TRANSCRIPTION, Driver, options, silence, started, stopped, tone
 from ten_packages.extension.openai_asr_python.realtime import events as ev
 
 EPOCH = 1_790_000_000
-
-
-def started(item: str, ms: int) -> dict[str, object]:
-    return {"type": "input_audio_buffer.speech_started", "item_id": item, "audio_start_ms": ms}
-
-
-def stopped(item: str, ms: int) -> dict[str, object]:
-    return {"type": "input_audio_buffer.speech_stopped", "item_id": item, "audio_end_ms": ms}
 
 
 def failed(item: str) -> dict[str, object]:
@@ -40,7 +32,9 @@ def test_after_a_machine_slept_everything_that_is_due_at_once_is_done() -> None:
     d.pump()
     d.at(610.0)
     assert sorted(d.closed)[:2] == [1, 2] and len(d.dialled) >= 2, "both are given up, and the stream goes on"
-    assert [e.cause for e in d.of(ev.AudioLost)] == ["no_transcript"]
+    d.open().configure().at(d.now + 1.0)
+    d.repair({"type": TRANSCRIPTION + "completed", "transcript": "said before"})
+    assert d.texts == ["said before"] and d.of(ev.AudioLost) == [], "nobody could be asked while it slept"
 
 
 def test_speech_that_waits_to_be_heard_again_moves_with_a_rollover() -> None:

@@ -1,33 +1,30 @@
 """Turns, finals in order, finalize: with the server's word and the local detector's.
 
-One file because every test is a few lines on the same driver.
+Longer than other files because every test is a few lines on the same driver.
 """
 
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import numpy as np
 import pytest
-from sessions import COMMITTING, RATE, STREAMING, TRANSCRIPTION, Driver, options, silence, tone
+from sessions import (
+    COMMITTING,
+    RATE,
+    STREAMING,
+    TRANSCRIPTION,
+    Driver,
+    options,
+    server,
+    silence,
+    started,
+    stopped,
+    tone,
+)
 from ten_packages.extension.openai_asr_python.realtime import events as ev
-from ten_packages.extension.openai_asr_python.realtime.promotion import rest_of
-
-
-def started(item: str, ms: float) -> dict[str, object]:
-    return {"type": "input_audio_buffer.speech_started", "item_id": item, "audio_start_ms": ms}
-
-
-def stopped(item: str, ms: float) -> dict[str, object]:
-    return {"type": "input_audio_buffer.speech_stopped", "item_id": item, "audio_end_ms": ms}
-
 
 # Server-owned turns
-
-
-def server(**changes: object) -> Driver:
-    return Driver(options("server_vad", **changes)).connect()
 
 
 def test_the_servers_times_are_the_callers_times() -> None:
@@ -161,88 +158,6 @@ def test_a_completed_that_is_repeated_is_one_final() -> None:
     d.committed("i1").delta("i1", "again").say(started("i1", 0))
     assert d.texts == ["once"] and not d.partials
     assert d.session.stats.duplicate_events == 6
-
-
-FAILED: dict[str, Any] = {"type": TRANSCRIPTION + "failed", "error": {"type": "server_error", "code": None}}
-
-
-def two_items() -> Driver:
-    """Items `a` and `b`, committed."""
-    d = server().push(tone(2_000))
-    d.say(started("a", 0), stopped("a", 900)).committed("a")
-    return d.say(started("b", 1_000), stopped("b", 1_900)).committed("b")
-
-
-def test_a_failed_item_is_told_once_and_its_audio_is_tried_once_more_on_a_connection_of_its_own() -> None:
-    d = two_items().completed("b", "second").say({**FAILED, "item_id": "a"})
-    (error,) = d.of(ev.ServerError)
-    assert (error.code, error.item_id, error.start_ms, error.duration_ms) == ("server_error", "a", 0, 900)
-    assert error.repairing and d.texts == [] and d.commits(1) == []
-    d.repair({"type": TRANSCRIPTION + "completed", "transcript": "first"})
-    assert d.texts == ["first", "second"] and [f.start_ms for f in d.finals] == [0, 1_000]
-    assert len(d.audio[2]) == pytest.approx((900 + 400) * 48, abs=96), "the item and silence, not a sample more"
-    assert d.session.stream.options.turn_detection.type == "server_vad"
-    assert d.wire[2][0]["session"]["audio"]["input"]["turn_detection"] is None
-    assert d.closed == [2] and d.of(ev.AudioLost) == [] and d.session.connected
-    assert d.of(ev.Disconnected) == [] and len(d.of(ev.Connected)) == 1, "nobody need know of the other connection"
-
-
-def test_an_item_that_fails_twice_is_lost_with_its_times_and_the_stream_goes_on() -> None:
-    d = two_items().completed("b", "second").say({**FAILED, "item_id": "a"})
-    d.repair(FAILED)
-    assert d.texts == ["second"] and len(d.of(ev.ServerError)) == 1 and d.closed == [2]
-    (loss,) = d.of(ev.AudioLost)
-    assert (loss.start_ms, loss.duration_ms, loss.cause) == (0, 900, "vendor_failed")
-    d.at(d.now + 30).say({**FAILED, "item_id": "a"})
-    assert len(d.repairs) == 1 and d.texts == ["second"]
-
-
-def test_a_repair_whose_connection_drops_starts_over() -> None:
-    d = two_items().say({**FAILED, "item_id": "a"})
-    d.open(2).session.connection_lost(2, 1006, "", d.now)
-    d.pump()
-    d.at(d.now + 0.6)
-    assert [conn for _, conn in d.repairs] == [2, 3] and d.closed == [2]
-    d.repair({"type": TRANSCRIPTION + "completed", "transcript": "first"})
-    assert d.texts == ["first"] and d.of(ev.ClientError) == []
-
-
-def test_items_that_fail_are_repaired_one_after_the_other() -> None:
-    d = two_items().say({**FAILED, "item_id": "b"}, {**FAILED, "item_id": "a"})
-    assert len(d.repairs) == 1
-    d.repair({"type": TRANSCRIPTION + "completed", "transcript": "second"})
-    assert d.texts == [] and len(d.repairs) == 2
-    d.repair({"type": TRANSCRIPTION + "completed", "transcript": "first"})
-    assert d.texts == ["first", "second"] and d.closed == [2, 3]
-
-
-def test_a_repair_that_is_never_answered_is_a_gap_after_six_seconds_and_its_audio() -> None:
-    d = two_items().completed("b", "second").at(1.0).say({**FAILED, "item_id": "a"})
-    d.repair().at(1.0 + 6.0 + 0.9 / 4 - 0.01)
-    assert d.texts == []
-    d.at(1.0 + 6.0 + 0.9 / 4 + 0.01)
-    assert d.texts == ["second"]
-    assert [(e.cause, e.start_ms, e.duration_ms) for e in d.of(ev.AudioLost)] == [("no_transcript", 0, 900)]
-
-
-def test_an_item_that_holds_the_order_for_four_seconds_is_repaired() -> None:
-    d = two_items().at(1.0).completed("b", "second")
-    d.at(4.99)
-    assert d.repairs == []
-    d.at(5.01)
-    assert len(d.repairs) == 1 and d.texts == []
-    d.repair({"type": TRANSCRIPTION + "completed", "transcript": "first"})
-    assert d.texts == ["first", "second"]
-    d.completed("a", "too late for its place")
-    assert d.texts == ["first", "second"] and d.session.stats.duplicate_events == 1
-
-
-def test_text_that_comes_while_its_item_is_repaired_ends_the_repair() -> None:
-    d = two_items().completed("b", "second").at(4.1)
-    d.open(2).configure(2).completed("a", "first after all")
-    assert d.texts == ["first after all", "second"] and d.closed == [2]
-    d.at(20.0)
-    assert len(d.repairs) == 1 and d.of(ev.AudioLost) == []
 
 
 def test_blank_text_is_no_result() -> None:
@@ -674,33 +589,6 @@ def test_positions_are_exact_at_any_rate() -> None:
     assert RATE == 16_000
 
 
-# What a decoder did not hear -------------------------------------------------------------------------------------
-
-
-def live_turn_heard_for(seconds: float) -> Driver:
-    """Three words of a streaming model, at 0.5, 2.0 and 3.5 s; its `usage` says how much it heard of them."""
-    d = Driver(options("none", STREAMING)).connect()
-    d.push((silence(500) + tone(500) + silence(500)) * 3, realtime=True).finalize()
-    d.at(d.now + 1.5).committed("a")
-    return d.completed("a", "one two", usage={"type": "duration", "seconds": seconds})
-
-
-def test_what_a_streaming_model_had_not_heard_at_its_commit_is_repaired_from_there() -> None:
-    d = live_turn_heard_for(3.2)
-    assert d.texts == ["one two"]
-    d.repair({"type": TRANSCRIPTION + "completed", "transcript": "three"})
-    assert d.texts == ["one two", "three"] and d.of(ev.AudioLost) == []
-    first, second = d.finals
-    assert first.start_ms + first.duration_ms <= second.start_ms
-    assert second.start_ms == pytest.approx(3_500, abs=20) and second.duration_ms == pytest.approx(500, abs=60)
-
-
-@pytest.mark.parametrize("seconds", [4.0, 4.9, 0, 100.0, None, "3"])
-def test_what_was_heard_is_not_repaired(seconds: Any) -> None:
-    d = live_turn_heard_for(seconds)
-    assert d.texts == ["one two"] and d.repairs == [] and d.of(ev.AudioLost) == []
-
-
 def test_a_finalize_does_not_hurry_the_commit_of_what_the_decoder_has_not_heard() -> None:
     d = (
         Driver(options("none", STREAMING)).connect().push(tone(3_000)).finalize()
@@ -711,89 +599,3 @@ def test_a_finalize_does_not_hurry_the_commit_of_what_the_decoder_has_not_heard(
     assert len(d.commits()) == 1, "the speech is heard; nobody waits for the silence behind it"
     d.committed("a").completed("a", "all of it")
     assert [(f.text, f.late) for f in d.finals] == [("all of it", True)]
-
-
-# Text at the deadline of a finalize ------------------------------------------------------------------------------
-
-
-def at_the_deadline(shown: str) -> Driver:
-    """A second of speech, committed; *shown* is its partial when the finalize has to be answered."""
-    d = Driver(options("none")).connect().push(tone(1_000)).finalize().committed("a")
-    if shown:
-        d.delta("a", shown)
-    return d.at(2.0)
-
-
-def test_a_partial_is_promoted_when_the_finalize_cannot_wait_and_only_the_rest_follows() -> None:
-    d = at_the_deadline("Cast off")
-    kinds = [type(e) for e in d.events if isinstance(e, (ev.Transcript, ev.ClientError, ev.FinalizeDone))]
-    assert kinds == [ev.Transcript, ev.Transcript, ev.ClientError, ev.FinalizeDone], "shown, promoted, told, answered"
-    (promoted,) = d.finals
-    assert (promoted.text, promoted.promoted, promoted.late) == ("Cast off", True, False)
-    assert promoted.result_id == d.partials[0].result_id
-    assert (promoted.start_ms, promoted.duration_ms) == (0, 999)
-    d.at(4.0).delta("a", " the").completed("a", "cast off, the bow line!")
-    rest = d.finals[1]
-    assert (rest.text, rest.late, rest.promoted) == (", the bow line!", True, False)
-    assert rest.result_id != promoted.result_id and (rest.start_ms, rest.duration_ms) == (999, 1)
-    assert len(d.partials) == 1, "nothing unmarked comes behind the answer"
-    assert d.totals["final"] == 1_000 and d.session.stream.book.unsaid == 0
-
-
-def test_a_promoted_text_that_was_all_is_not_said_again() -> None:
-    d = at_the_deadline("Cast off").completed("a", "Cast off.")
-    assert d.texts == ["Cast off"] and d.totals["final"] == 1_000
-
-
-def test_a_text_that_has_changed_its_beginning_is_told_and_counted() -> None:
-    d = at_the_deadline("Cast of").completed("a", "Passed off the bow line.")
-    assert d.texts == ["Cast of"]
-    assert [e.code for e in d.of(ev.ClientError)] == ["finalize_timeout", "unsaid"]
-    assert "bow line" not in d.of(ev.ClientError)[1].message and d.session.stream.book.unsaid == 1
-
-
-def test_without_a_partial_nothing_is_promoted_and_the_text_comes_whole_and_late() -> None:
-    d = at_the_deadline("")
-    assert d.finals == [] and d.of(ev.FinalizeDone)[0].outcome == "timeout"
-    d.completed("a", "Cast off.")
-    assert [(f.text, f.late) for f in d.finals] == [("Cast off.", True)]
-
-
-def test_a_promoted_turn_whose_connection_drops_is_sent_again_for_its_rest() -> None:
-    d = at_the_deadline("Cast off").drop().at(2.5).open().configure().at(3.0)
-    assert len(d.audio[2]) >= 1_000 * 48
-    d.committed("b").delta("b", "Cast").completed("b", "Cast off the bow line.")
-    assert d.texts == ["Cast off", "the bow line."]
-
-
-def test_a_stop_promotes_what_was_shown() -> None:
-    d = Driver(options("none")).connect().push(tone(1_000)).finalize().committed("a").delta("a", "Cast off")
-    d.session.stop(d.now)
-    d.pump()
-    d.at(1.0)
-    assert [(f.text, f.promoted) for f in d.finals] == [("Cast off", True)]
-    assert d.totals["lost"] == 0 and [f.outcome for f in d.of(ev.FinalizeDone)] == ["stopped"]
-
-
-def test_what_was_shown_before_a_drop_is_promoted_if_nothing_longer_came_since() -> None:
-    d = Driver(options("none")).connect().push(tone(1_000)).finalize().committed("a").delta("a", "Cast off the")
-    d.drop().at(0.3).open().configure().at(0.5).committed("b").delta("b", "Cast").at(2.0)
-    assert [(f.text, f.promoted) for f in d.finals] == [("Cast off the", True)]
-
-
-@pytest.mark.parametrize(
-    ("promoted", "text", "rest"),
-    [
-        ("Hello", "Hello world", "world"),
-        ("hello,", "Hello world", "world"),
-        ("Hello world", "hello, world.", ""),
-        ("Hello wor", "Hello world again", "world again"),
-        ("Hello world", "Hello", None),
-        ("Hello word", "Hello world", None),
-        ("Bell", "Hello", None),
-        ("今天", "今天天气", "天气"),
-        ("...", "Hello", "Hello"),
-    ],
-)
-def test_the_rest_of_a_promoted_text(promoted: str, text: str, rest: str | None) -> None:
-    assert rest_of(promoted, text) == rest

@@ -242,3 +242,15 @@ class Driver:
     def totals(self) -> dict[str, int]:
         """Milliseconds by state."""
         return {state.value: n * 1000 // RATE for state, n in self.session.stream.ledger.totals.items()}
+
+
+def started(item: str, ms: float) -> dict[str, object]:
+    return {"type": "input_audio_buffer.speech_started", "item_id": item, "audio_start_ms": ms}
+
+
+def stopped(item: str, ms: float) -> dict[str, object]:
+    return {"type": "input_audio_buffer.speech_stopped", "item_id": item, "audio_end_ms": ms}
+
+
+def server(**changes: object) -> Driver:
+    return Driver(options("server_vad", **changes)).connect()
