@@ -26,6 +26,7 @@ from .config_sections import (
 )
 from .config_spelling import Spelling, normalise
 from .realtime import endpoint, language
+from .realtime.dialects.choice import DialectChoice
 from .realtime.errors import ConfigurationError, Problem
 from .realtime.models import OpenNoiseReductionOptions, shutdown_notice
 from .realtime.options import (
@@ -37,7 +38,7 @@ from .realtime.options import (
 )
 
 LogLevel = Literal["debug", "info", "warn", "error"]
-Dialect = Literal["auto", "openai"]
+DialectName = Literal["auto", "openai", "azure", "azure_ephemeral", "beta", "speaches", "vllm"]
 
 _MASK = "***"
 
@@ -57,12 +58,13 @@ class ConnectionSettings:
     proxy: str | None = field(repr=False)
     "URL of a proxy; None is what the system says."
     ca_file: str | None
-    dialect: Dialect
+    dialect: DialectName
+    model: str
 
     @property
     def display_url(self) -> str:
         """The session's URL as a log may show it."""
-        return endpoint.display_url(endpoint.realtime_url(self.base_url))
+        return endpoint.display_url(DialectChoice(self.dialect, self.base_url).url(self.model))
 
 
 class OpenAIASRConfig(Section):
@@ -86,7 +88,9 @@ class OpenAIASRConfig(Section):
         default=SecretStr(endpoint.DEFAULT_BASE_URL),
         description="ws, wss, http or https URL, with or without trailing slash; `/realtime` is added.",
     )
-    dialect: Dialect = Field(default="auto", description="Kind of server.")
+    dialect: DialectName = Field(
+        default="auto", description="Kind of server; `auto` finds it out from the URL and the server's first event."
+    )
     headers: dict[str, SecretStr] = Field(default={}, description="More headers for the handshake.")
     proxy: SecretStr | None = Field(
         default=None, description="http or socks URL of a proxy; unset is what the system says."
@@ -207,6 +211,7 @@ class OpenAIASRConfig(Section):
             proxy=reveal(self.proxy),
             ca_file=self.ca_file,
             dialect=self.dialect,
+            model=self.input_audio_transcription.model,
         )
 
     def session_options(self, sample_rate: int | None = None) -> SessionOptions:

@@ -13,7 +13,8 @@ from pydantic.fields import FieldInfo
 
 from .config_sections import Section, expected, reveal
 from .config_spelling import Spelling, shown
-from .realtime.endpoint import display_url, headers, needs_key, realtime_url
+from .realtime.dialects.choice import DialectChoice
+from .realtime.endpoint import display_url, headers, needs_key
 from .realtime.errors import ConfigurationError, Problem, show_value
 from .realtime.language import is_language_tag
 from .realtime.models import resolve_turn_detection, session_object
@@ -113,7 +114,8 @@ def _check_words(config: OpenAIASRConfig, spelling: Spelling) -> Iterator[Proble
 def _check_connection(config: OpenAIASRConfig, spelling: Spelling) -> Iterator[Problem]:
     base_url = config.base_url.get_secret_value()
     try:
-        realtime_url(base_url, field=spelling.place(("base_url",)))
+        kind = DialectChoice(config.dialect, base_url).kind
+        kind.url(base_url, config.input_audio_transcription.model, field=spelling.place(("base_url",)))
     except ConfigurationError as exc:
         yield from exc.problems
     else:
@@ -167,10 +169,12 @@ def _is_proxy(proxy: str | None) -> bool:
 def _check_session(config: OpenAIASRConfig, spelling: Spelling) -> Iterator[Problem]:
     """What the model refuses, known before any socket opens."""
     options = config.session_options()
+    model = options.transcription.model
+    rules = DialectChoice(config.dialect, config.base_url.get_secret_value()).kind.rules(model)
     try:
         # Whether the detector can be imported is for the session to find out.
-        turns = resolve_turn_detection(options.turn_detection, options.transcription.model, local_vad_available=True)
-        session_object(replace(options, turn_detection=turns))
+        turns = resolve_turn_detection(options.turn_detection, model, local_vad_available=True, rules=rules)
+        session_object(replace(options, turn_detection=turns), rules)
     except ConfigurationError as exc:
         for field, given, remedy in exc.problems:
             yield Problem(spelling.place(tuple(field.split("."))), given, remedy)

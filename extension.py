@@ -35,6 +35,7 @@ from .key_command import key_from_command
 from .metadata_history import MetadataHistory
 from .openai_asr_client import Endpoint, OpenAIASRClient, OpenAIASRListener
 from .realtime import events as ev
+from .realtime.dialects.choice import DialectChoice
 from .realtime.errors import ConfigurationError
 from .realtime.models import resolve_turn_detection
 from .realtime.receiving import ITEM_FAILED
@@ -165,13 +166,13 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         for warning in loaded.warnings:
             self._telemetry.key_point("warn", warning)
         options = config.session_options()
-        turns = resolve_turn_detection(
-            options.turn_detection, options.transcription.model, local_vad_available=vad.available()
-        )
+        endpoint, model = self._endpoint(config), options.transcription.model
+        rules = DialectChoice(endpoint.dialect, endpoint.base_url).kind.rules(model)
+        turns = resolve_turn_detection(options.turn_detection, model, local_vad_available=vad.available(), rules=rules)
         try:
             client = OpenAIASRClient(
                 options.replace(turn_detection=turns),
-                self._endpoint(config),
+                endpoint,
                 self,
                 input_format=(config.input_encoding, config.channels, config.sample_rate),
             )
@@ -207,6 +208,7 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
             headers=settings.headers,
             proxy=settings.proxy,
             ca_file=settings.ca_file,
+            dialect=settings.dialect,
         )
 
     def _configuration_failed(self, exc: ConfigurationError) -> None:

@@ -35,7 +35,8 @@ from .connect_limit import PROCESS_LIMITER
 from .event_queue import EventQueue
 from .realtime import events as ev
 from .realtime.actions import Close, Connect, Ping, Send
-from .realtime.endpoint import display_url, realtime_url
+from .realtime.dialects.choice import DialectChoice
+from .realtime.endpoint import display_url
 from .realtime.endpoint import headers as handshake_headers
 from .realtime.errors import ConfigurationError
 from .realtime.lifecycle import SessionState
@@ -77,6 +78,8 @@ class Endpoint:
     "URL of a proxy; None takes the environment's (websockets 15 or later)."
     ca_file: str | None = None
     "PEM file of the authorities to trust instead of the system's."
+    dialect: str = "auto"
+    "Kind of server: `auto`, or a name of `realtime.dialects.choice.DIALECTS`."
 
 
 class TransportClosed(Exception):
@@ -279,11 +282,13 @@ class OpenAIASRClient:
 
         *limiter* bounds how fast clients dial; all clients of the process share one unless they are given another.
 
-        Raises ConfigurationError for a base URL that cannot be connected to, and `audio.vad.VadUnavailable` when
+        Raises ConfigurationError for a base URL that cannot be connected to, ValueError for an unknown dialect,
+        and `audio.vad.VadUnavailable` when
         the options ask for local turns and the detector is not installed.
         """
         self._endpoint = endpoint
-        self._url = realtime_url(endpoint.base_url)
+        self._dialects = DialectChoice(endpoint.dialect, endpoint.base_url)
+        self._dialects.url(options.transcription.model)
         self._listener = listener
         self._dialler = dial
         self._clock = clock
@@ -298,6 +303,7 @@ class OpenAIASRClient:
             new_id=_new_id,
             wall_time=time.time,
             limiter=limiter,
+            dialects=self._dialects,
         )
         self._links: dict[int, _Link] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -340,9 +346,9 @@ class OpenAIASRClient:
             self._decoder.set_format(encoding, channels, rate)
         self._input_format = (encoding, channels, rate)
 
-    def _new_encoder(self) -> WireEncoder:
+    def _new_encoder(self, pcm_rate: int) -> WireEncoder:
         options = self._session.options
-        return WireEncoder(options.sample_rate, options.input_audio_format)
+        return WireEncoder(options.sample_rate, options.input_audio_format, pcm_rate=pcm_rate)
 
     def start(self) -> None:
         """Start, or during back-off try now. Returns at once; `Connected` tells when a session is configured."""
@@ -483,7 +489,8 @@ class OpenAIASRClient:
 
     async def _dial(self, link: _Link) -> Transport:
         try:
-            return await self._dialler(self._url, await self._headers(), self._endpoint)
+            url = self._dialects.url(self._session.options.transcription.model)
+            return await self._dialler(url, await self._headers(), self._endpoint)
         except TransportRefused:
             raise
         except Exception as exc:  # whatever a library raises, the attempt failed; its text may hold a secret
@@ -548,7 +555,14 @@ class OpenAIASRClient:
             except Exception as exc:  # whatever the user's function raises: its text may hold the secret
                 raise TransportRefused(0, f"the function for api_key raised {type(exc).__name__}") from None
         try:
-            return handshake_headers(key, self._endpoint.organization, self._endpoint.project, self._endpoint.headers)
+            return handshake_headers(
+                key,
+                self._endpoint.organization,
+                self._endpoint.project,
+                self._endpoint.headers,
+                credentials=self._dialects.kind.credentials,
+                fixed=self._dialects.kind.fixed_headers(),
+            )
         except ConfigurationError as exc:
             raise TransportRefused(0, str(exc)) from None
 

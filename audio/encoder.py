@@ -23,15 +23,15 @@ class WireEncoder:
     in_rate)`` wire samples are out, less those that `prime` swallowed. Nothing is held back.
     """
 
-    def __init__(self, in_rate: int, wire_format: str, *, wire_rate: int | None = None) -> None:
+    def __init__(self, in_rate: int, wire_format: str, *, pcm_rate: int | None = None) -> None:
         """Encode to *wire_format* (`pcm16`, `g711_ulaw` or `g711_alaw`); ValueError for anything else.
 
-        *wire_rate* overrides the format's own rate for servers that speak another (16,000 Hz PCM, for one).
+        *pcm_rate* is that of `pcm16` for servers that speak another (16,000 Hz, for one).
         """
         if wire_format not in WIRE_RATES:
             raise ValueError(f"wire_format: {wire_format!r} given, must be one of {', '.join(WIRE_RATES)}")
         self.wire_format = wire_format
-        self.wire_rate = WIRE_RATES[wire_format] if wire_rate is None else wire_rate
+        self.wire_rate = WIRE_RATES[wire_format] if pcm_rate is None or wire_format != "pcm16" else pcm_rate
         self._resampler = Resampler(in_rate, self.wire_rate)
         self._compand: Callable[[bytes], bytes] | None = ENCODERS.get(wire_format)
         self._same_rate = in_rate == self.wire_rate

@@ -68,7 +68,7 @@ def session(detection: str, audio: list[bytes]) -> None:
     )
     s = Session(
         options,
-        encoder=lambda: WireEncoder(RATE, "pcm16"),
+        encoder=lambda _: WireEncoder(RATE, "pcm16"),
         level=LevelDetector(RATE),
         random=lambda: 0.5,
         new_id=lambda purpose: f"{purpose}{next(numbers)}",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from .dialects.base import Dialect
 from .limits import MAX_EARLY
 from .messages import Message
 from .wire_map import WireMap
@@ -72,6 +73,7 @@ class Connection:
     dialled_at: float
     deadline: float
     "Dial to configured must be done by then; before the dial: when it may begin."
+    dialect: Dialect = field(default_factory=Dialect)
     role: Role = Role.MAIN
     stage: Stage = Stage.WAITING
     opened_at: float = 0.0

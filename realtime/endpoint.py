@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from urllib.parse import SplitResult, parse_qsl, quote, urlsplit, urlunsplit
+from collections.abc import Callable, Mapping
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from .errors import ConfigurationError, show_value
 
@@ -43,23 +43,29 @@ def _split(url: str, field: str) -> SplitResult:
     return parts
 
 
-def realtime_url(base_url: str, *, field: str = "base_url") -> str:
-    """The WebSocket URL of a GA transcription session under *base_url*.
+def realtime_url(
+    base_url: str,
+    *,
+    field: str = "base_url",
+    path: str = "/v1",
+    intent: str = "transcription",
+    query: Mapping[str, str] | None = None,
+) -> str:
+    """The WebSocket URL of a transcription session under *base_url*.
 
-    A bare host gets `/v1`; `/realtime` is added unless the path ends in it; `http` and `https` become `ws`
-    and `wss`. The base's own query stays and `intent=transcription` joins it. The model is never put in the
-    URL, because the service refuses it there. Raises ConfigurationError, naming *field*, for what is no such
-    URL.
+    A bare host gets *path*; `/realtime` is added unless the path ends in it; `http` and `https` become `ws` and
+    `wss`. The base's own query stays; *intent* and *query* join it where it does not name them. (GA's URL never has
+    the model: the service refuses it there.) Raises ConfigurationError, naming *field*, for what is no such URL.
     """
     parts = _split(base_url, field)
-    path = parts.path.rstrip("/")
-    if not path.endswith("/realtime"):
-        path = f"{path or '/v1'}/realtime"
+    own = parts.path.rstrip("/")
+    if not own.endswith("/realtime"):
+        own = f"{own or path}/realtime"
     names = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
-    query = parts.query.strip("&")
-    if "intent" not in names:
-        query = f"{query}&intent=transcription" if query else "intent=transcription"
-    return urlunsplit((_SCHEMES[parts.scheme.lower()], parts.netloc, path, query, ""))
+    wanted = {**({"intent": intent} if intent else {}), **(query or {})}
+    ours = urlencode({name: value for name, value in wanted.items() if name not in names}, quote_via=quote)
+    joined = "&".join(part for part in (parts.query.strip("&"), ours) if part)
+    return urlunsplit((_SCHEMES[parts.scheme.lower()], parts.netloc, own, joined, ""))
 
 
 def display_url(url: str) -> str:
@@ -79,13 +85,22 @@ def display_url(url: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path, query, ""))
 
 
+def host_of(base_url: str) -> str:
+    """The host of *base_url* in lower case; empty if it has none."""
+    try:
+        return (urlsplit(base_url.strip()).hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def is_azure(base_url: str) -> bool:
+    """Whether *base_url* is a resource of Azure."""
+    return f".{host_of(base_url)}".endswith((".azure.com", ".azure.us", ".azure.cn"))
+
+
 def needs_key(base_url: str) -> bool:
     """Whether the host of *base_url* (the provider, Azure) is known to refuse sessions without a key."""
-    try:
-        host = (urlsplit(base_url.strip()).hostname or "").lower()
-    except ValueError:
-        return False
-    return f".{host}".endswith((".openai.com", ".azure.com"))
+    return f".{host_of(base_url)}".endswith(".openai.com") or is_azure(base_url)
 
 
 def _header_value(field: str, value: str) -> str:
@@ -98,23 +113,32 @@ def _header_value(field: str, value: str) -> str:
     return text
 
 
+def bearer(key: str) -> dict[str, str]:
+    """The header most services want a key in."""
+    return {"Authorization": f"Bearer {key}"}
+
+
 def headers(
     api_key: str | None,
     organization: str | None = None,
     project: str | None = None,
     extra: Mapping[str, str] | None = None,
+    *,
+    credentials: Callable[[str], Mapping[str, str]] = bearer,
+    fixed: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """The HTTP headers of the WebSocket handshake.
 
-    *extra* headers replace ours of the same name, whatever its case. Raises ConfigurationError, without
-    quoting any value, for what cannot be sent in a header.
+    *credentials* makes the headers that carry the key, *fixed* are more of ours. *extra* headers replace ours of the
+    same name, whatever its case. Raises ConfigurationError, without quoting any value, for what cannot be sent in a
+    header.
     """
-    result: dict[str, str] = {}
+    result: dict[str, str] = dict(fixed or {})
     if api_key and api_key.strip():
         key = _header_value("api_key", api_key)
         if " " in key:
             raise ConfigurationError("api_key", f"{len(key)} characters", "a key contains no spaces")
-        result["Authorization"] = f"Bearer {key}"
+        result.update(credentials(key))
     if organization:
         result["OpenAI-Organization"] = _header_value("organization", organization)
     if project:

@@ -1,4 +1,4 @@
-"""Configuring a connection: the `session.update` we send, and what the server's echo must say."""
+"""Configuring a connection: what the server's echo of our configuration must say."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from typing import Any
 
 from .errors import show_value
 from .events import ClientError, ServerError
-from .messages import SessionUpdate, encode
-from .models import session_object
-from .options import SessionOptions
 
 GRAVE_PATHS = (
     ("audio", "input", "transcription", "model"),
@@ -26,12 +23,6 @@ class Differences:
 
     grave: list[str] = field(default_factory=list)
     minor: list[str] = field(default_factory=list)
-
-
-def update_message(options: SessionOptions, event_id: str) -> tuple[bytes, dict[str, object], list[str]]:
-    """The encoded `session.update`, its session object, and warnings about options that could not be kept."""
-    session, warnings = session_object(options)
-    return encode(SessionUpdate(event_id=event_id, session=session)), session, warnings
 
 
 def check_echo(asked: dict[str, Any], echo: dict[str, Any]) -> Differences:

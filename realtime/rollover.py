@@ -50,8 +50,9 @@ def note_lifetime(conn: Connection, expires_at: object, wall: float, stream: Str
     """
     began = conn.server_time if conn.server_time is not None else wall
     known = isinstance(expires_at, (int, float)) and not isinstance(expires_at, bool)
-    lifetime = float(expires_at) - began if known else ASSUMED_S  # type: ignore[arg-type]
-    conn.lifetime = lifetime if BELIEVED_S[0] <= lifetime <= BELIEVED_S[1] else ASSUMED_S
+    assumed = conn.dialect.session_s or ASSUMED_S
+    lifetime = float(expires_at) - began if known else assumed  # type: ignore[arg-type]
+    conn.lifetime = lifetime if BELIEVED_S[0] <= lifetime <= BELIEVED_S[1] else assumed
     conn.ends_at = conn.opened_at + conn.lifetime
     conn.next_dial_at = dial_time(conn, stream)
 

@@ -103,7 +103,8 @@ class Sender:
         """Whether the last commit waits for its answer. Until it is there no other commit leaves: the answer does not
         name the commit, so that if one were never seen, the answer to the next would be taken for its own, and from
         then on each text for that of the turn before."""
-        due = (Phase.CLOSED, Phase.COMMITTED) if self.careful else (Phase.CLOSED,)
+        until_text = self.careful or conn.dialect.one_at_a_time
+        due = (Phase.CLOSED, Phase.COMMITTED) if until_text else (Phase.CLOSED,)
         return any(
             t.client_owned and t.commit_sent_at is not None and t.phase in due
             for t in self._stream.book.on_connection(conn.id)

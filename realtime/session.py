@@ -19,20 +19,23 @@ from .actions import Action, Close, Connect, Ping, Send
 from .backoff import USEFUL_AFTER_S, Backoff, is_refusal, retry_after_seconds
 from .client_turns import ClientTurns
 from .connection import Connection, Encoder, Role, Stage
-from .errors import SESSION_EXPIRED, show_value
+from .dialects.base import Dialect
+from .dialects.choice import DialectChoice
+from .errors import SESSION_EXPIRED, ConfigurationError, show_value
 from .events import ClientError, Connected, Connecting, Disconnected, Event, ServerError, WireEvent
 from .finalizing import Finalizer
-from .handshake import check_echo, config_error, update_message
+from .handshake import check_echo, config_error
 from .ledger import State
 from .lifecycle import TRANSITIONS, SessionState
 from .limiter import DialLimiter, Unlimited
 from .liveness import deadlines, ping_due, trouble
+from .models import resolve_turn_detection
 from .options import SessionOptions, TurnDetectionOptions
 from .overdue import OVERDUE, Watchdog
 from .poison import PoisonWatch
 from .receiving import Receiver, server_error
 from .repair import Repairer
-from .reporting import Reports
+from .reporting import Reports, refused_for_good
 from .rollover import Rollover, date_of, note_lifetime, open_turn
 from .sending import Sender
 from .stream import NOT_STARTED_WINDOW_S, LevelMarker, SessionStats, Stream
@@ -53,14 +56,16 @@ class Session:
         self,
         options: SessionOptions,
         *,
-        encoder: Callable[[], Encoder],
+        encoder: Callable[[int], Encoder],
         level: LevelMarker,
         random: Callable[[], float],
         new_id: Callable[[str], str],
         wall_time: Callable[[], float] = lambda: 0.0,
         limiter: DialLimiter | None = None,
+        dialects: DialectChoice | None = None,
     ) -> None:
-        """*encoder* makes one per connection; *random* gives [0, 1); *new_id* a fresh id for a purpose.
+        """*encoder* makes one per connection, given the wire's rate for `pcm16` in hertz; *random* gives [0, 1);
+        *new_id* a fresh id for a purpose. Without *dialects* the server speaks GA.
 
         *wall_time* gives seconds since 1970; it is asked only where a server does not tell its own.
         """
@@ -71,7 +76,9 @@ class Session:
         self._make_encoder = encoder
         self._random = random
         self._limiter = Unlimited() if limiter is None else limiter
+        self._dialects = DialectChoice() if dialects is None else dialects
         self._stream = Stream(options, level, new_id)
+        self._take_rules(self._dialects.kind)
         self._finalizer = Finalizer(self._stream)
         self._turns = ClientTurns(self._stream)
         self._writer = Writer(self._stream)
@@ -131,7 +138,7 @@ class Session:
         self.options = self.options.replace(sample_rate=rate)
         self._stream.set_rate(self.options, level)
         if self._conn is not None:
-            self._conn.encoder, self._conn.map = self._make_encoder(), WireMap(rate)
+            self._conn.encoder, self._conn.map = self._make_encoder(self._conn.dialect.pcm_rate), WireMap(rate)
 
     # Audio and turns ----------------------------------------------------------------------------------------
 
@@ -248,7 +255,9 @@ class Session:
         wait = self._limiter.reserve(now)
         self._reports.waits_to_dial(wait)
         slot = now + wait
-        conn = Connection(number, self._make_encoder(), WireMap(self.options.sample_rate), slot, slot, role)
+        dialect = self._dialects.kind()
+        encoder, positions = self._make_encoder(dialect.pcm_rate), WireMap(self.options.sample_rate)
+        conn = Connection(number, encoder, positions, slot, slot, dialect, role)
         self._begin_dial(conn, now)
         return conn
 
@@ -358,6 +367,9 @@ class Session:
             self._redial(conn, code, reason, now, useful, retry_after)
 
     def _redial(self, conn: Connection, code: str, reason: str, now: float, useful: bool, retry_after: float) -> None:
+        if not (conn.update_tries or conn.refusal) and self._dialects.refused(code):
+            self._conn = self._connect(Role.MAIN, now)  # the same attempt, at another URL
+            return
         if is_refusal(code, conn.refusal, reason) and not useful:
             wait = self._backoff.refused(now, self._random())
             if wait is None:
@@ -390,11 +402,14 @@ class Session:
         self._sender.begin(now)
         self._watchdog.renew()
 
-    def _fail(self, conn: Connection, code: str, reason: str, now: float) -> None:
-        """Refused for good: say so once, answer what waits, and stay inert until somebody starts it again."""
+    def _fail(self, conn: Connection, code: str, reason: str, now: float, error: ClientError | None = None) -> None:
+        """It cannot work: say so once, answer what waits, and stay inert until somebody starts it again.
+
+        Without an *error* of its own it is a refusal.
+        """
         self._backoff.accepted()
         self._enter(S.FAILED)
-        self._reports.refused_for_good(conn, code, reason)
+        self._reports.failed(error or refused_for_good(conn, code, reason))
         self._stream.emit(Disconnected(conn.id, code, reason, None))
         self._finalizer.answer_all("inactive", now)
         self._flush(now)
@@ -408,8 +423,18 @@ class Session:
             return
         stats = self._stream.stats
         stats.events_received += 1
-        decoded = wire.decode_server_message(data)
-        message = decoded.message
+        if c.stage in (Stage.DIALLING, Stage.OPEN) and self._dialects.hear(data) and not self._speak_otherwise(c, now):
+            return
+        for decoded in c.dialect.decode(data):
+            self._receive(c, decoded, now)
+        if c.dialect.broken and c.stage is not Stage.CLOSED:
+            self._lose_connection(c, "", f"the server cannot go on: {c.dialect.broken}", now)
+            return
+        self._stream.bound(now)
+        self._flush(now)
+
+    def _receive(self, conn: Connection, decoded: wire.Decoded, now: float) -> None:
+        stats, message = self._stream.stats, decoded.message
         if isinstance(message, wire.MalformedMessage):
             stats.malformed_events += 1
             self._reports.note_once("malformed", message.type, f"passed over a malformed message: {message.reason}")
@@ -422,9 +447,33 @@ class Session:
         else:
             for name in decoded.unknown_fields:
                 self._reports.note_once("field", f"{message.type}.{name}", f"ignored unknown field {show_value(name)}")
-            self._dispatch(c, message, decoded.data, now)
-        self._stream.bound(now)
-        self._flush(now)
+            self._dispatch(conn, message, decoded.data, now)
+
+    def _take_rules(self, kind: type[Dialect]) -> None:
+        self._stream.rules = kind.rules(self.options.transcription.model)
+
+    def _speak_otherwise(self, conn: Connection, now: float) -> bool:
+        """The server's first event shows what it speaks, and it is not what we took it for; False if that cannot do."""
+        kind = self._dialects.kind
+        try:
+            resolve_turn_detection(
+                self.options.turn_detection,
+                self.options.transcription.model,
+                local_vad_available=True,
+                rules=kind.rules(self.options.transcription.model),
+            )
+            kind().configure(self.options, "")
+        except ConfigurationError as exc:
+            message = f"{exc} (the server was found to speak the dialect {kind.name})"
+            self._close(conn, 1000)
+            if self.state is S.DRAINING:
+                self._stopped(now)
+            else:
+                self._fail(conn, "", "dialect_unfit", now, ClientError("dialect_unfit", message, fatal=True))
+            return False
+        conn.dialect, conn.encoder = kind(), self._make_encoder(kind.pcm_rate)
+        self._take_rules(kind)
+        return True
 
     def _dispatch(self, conn: Connection, message: wire.Message, data: dict[str, Any], now: float) -> None:
         if isinstance(message, wire.SessionCreated):
@@ -432,12 +481,14 @@ class Session:
             if conn.stage in (Stage.DIALLING, Stage.OPEN):
                 conn.stage = Stage.CONFIGURING
                 self._send_update(conn)
+                if not conn.dialect.confirms:
+                    self._configured(conn, {}, now)
         elif isinstance(message, wire.SessionUpdated):
             self._stream.emit(WireEvent(message.type, True, data))
             self._configured(conn, message.session, now)
         elif isinstance(message, wire.ErrorMessage) and message.error.code == SESSION_EXPIRED:
             conn.expired = True
-        elif isinstance(message, wire.ErrorMessage) and not conn.ready:
+        elif isinstance(message, wire.ErrorMessage) and (not conn.ready or conn.dialect.broken):
             error = server_error(message.error)
             conn.refusal = error.code
             if conn.update_id and message.error.event_id == conn.update_id:
@@ -469,10 +520,11 @@ class Session:
         options = self.options
         if conn.client_owned:
             options = options.replace(turn_detection=TurnDetectionOptions("none"))
-        message, conn.expected, warnings = update_message(options, conn.update_id)
-        for warning in warnings:
+        configuration = conn.dialect.configure(options, conn.update_id)
+        conn.expected = configuration.expected
+        for warning in configuration.warnings:
             self._reports.note_once("options", warning, warning)
-        conn.outbox.append(message)
+        conn.outbox.append(configuration.frame)
 
     def _configured(self, conn: Connection, echo: dict[str, Any], now: float) -> None:
         if conn.stage is not Stage.CONFIGURING:
@@ -608,6 +660,8 @@ class Session:
             conn.in_flight += 1
             conn.blocked_since = now
             self._actions.append(Send(conn.id, message))
+            for decoded in conn.dialect.unsaid():
+                self._receive(conn, decoded, now)
 
     def _enter(self, state: SessionState) -> None:
         assert state in TRANSITIONS[self.state], f"{self.state} to {state}"

@@ -9,7 +9,6 @@ from .connection import Connection
 from .events import AudioSent
 from .ledger import Fate, State
 from .limits import MAX_STRETCHES
-from .messages import InputAudioBufferCommit, encode, encode_append
 from .stream import Stream
 from .turn import Turn
 
@@ -52,7 +51,7 @@ class Writer:
         stream.stats.sent_user_ms += news * 1000 / stream.rate
         stream.stats.replayed_ms += (count - news) * 1000 / stream.rate
         stream.emit(AudioSent(news * 1000 / stream.rate, 0.0))
-        return encode_append(wire)
+        return self._frame(conn, wire)
 
     def silence(self, conn: Connection, count: int, now: float) -> bytes:
         """*count* samples of silence."""
@@ -61,7 +60,15 @@ class Writer:
         self._written(conn, now, count, None)
         stream.stats.sent_silence_ms += count * 1000 / stream.rate
         stream.emit(AudioSent(0.0, count * 1000 / stream.rate))
-        return encode_append(wire)
+        return self._frame(conn, wire)
+
+    def _frame(self, conn: Connection, wire: bytes) -> bytes:
+        """*wire* as the next frame; where the server wants to be told first that audio begins, as the one behind it."""
+        begin = conn.dialect.begin()
+        if begin is None:
+            return conn.dialect.append(wire)
+        conn.outbox.append(conn.dialect.append(wire))
+        return begin
 
     def end_turn(self, turn: Turn, conn: Connection, now: float) -> bytes | None:
         """What ends a turn of ours whose audio is written: its padding, then its commit; None while it must wait."""
@@ -82,7 +89,7 @@ class Writer:
         conn.unanswered[event_id] = now
         conn.commit_positions[event_id] = conn.map.last_position
         self._stream.stats.commits += 1
-        return encode(InputAudioBufferCommit(event_id=event_id))
+        return conn.dialect.commit(event_id)
 
     def commit_time(self, turn: Turn, conn: Connection) -> float:
         """Before this a model that decodes at real-time speed has not heard all of *turn* (S5)."""

@@ -28,7 +28,7 @@ from scripted import committed, completed, configured, expect, hear, say
 from sessions import COMMITTING, STREAMING, options, tone
 from ten_packages.extension.openai_asr_python.devkit.server.tones import make_block
 from ten_packages.extension.openai_asr_python.realtime import events as ev
-from ten_packages.extension.openai_asr_python.realtime.handshake import update_message
+from ten_packages.extension.openai_asr_python.realtime.dialects.base import Dialect
 from ten_packages.extension.openai_asr_python.realtime.models import LOGPROBS, MODEL_FAMILIES
 from ten_packages.extension.openai_asr_python.realtime.options import (
     DELAYS,
@@ -250,8 +250,7 @@ def configurations() -> Iterator[SessionOptions]:
 def test_every_configuration_there_is() -> None:
     seen: set[str] = set()
     for opts in configurations():
-        data, _, _ = update_message(opts, "update_1")
-        message = json.loads(data)
+        message = json.loads(Dialect().configure(opts, "update_1").frame)
         check(message)
         given = message["session"]["audio"]["input"]
         seen |= {*given["transcription"], *(given["turn_detection"] or {}), *(given["noise_reduction"] or {})}

@@ -113,7 +113,12 @@ class TestErrors:
             ({"dump": "maybe"}, "params.dump", '"maybe"', "true or false"),
             ({"replay_speed": "nan"}, "params.replay_speed", '"nan"', "a number of at least 1"),
             ({"replay_speed": float("inf")}, "params.replay_speed", "inf", "a number of at least 1"),
-            ({"dialect": "azure"}, "params.dialect", '"azure"', "one of auto, openai"),
+            (
+                {"dialect": "bing"},
+                "params.dialect",
+                '"bing"',
+                "one of auto, openai, azure, azure_ephemeral, beta, speaches, vllm",
+            ),
             ({"log_level": "loud"}, "params.log_level", '"loud"', "one of debug, info, warn, error"),
             ({"include": [1]}, "params.include[0]", "1", "a string"),
             ({"include": 1}, "params.include", "1", "an array of strings"),

@@ -46,7 +46,7 @@ def test_other_rates_are_resampled_first() -> None:
     samples = noise(4_410)
     resampled = Resampler(44_100, 8_000).process(samples).tobytes()
     assert WireEncoder(44_100, "g711_alaw").encode(samples.tobytes()) == g711.encode_alaw(resampled)
-    assert WireEncoder(44_100, "pcm16", wire_rate=16_000).encode(samples.tobytes()) == (
+    assert WireEncoder(44_100, "pcm16", pcm_rate=16_000).encode(samples.tobytes()) == (
         Resampler(44_100, 16_000).process(samples).tobytes()
     )
 

@@ -93,7 +93,7 @@ class Halves:
         self._rate = options.sample_rate
         self.client = Session(
             options,
-            encoder=lambda: WireEncoder(options.sample_rate, options.input_audio_format),
+            encoder=lambda rate: WireEncoder(options.sample_rate, options.input_audio_format, pcm_rate=rate),
             level=LevelDetector(options.sample_rate),
             random=lambda: 0.5,
             new_id=lambda purpose: f"{purpose}_{next(numbers)}",

@@ -70,7 +70,7 @@ class Driver:
         "Whether the transport takes what is sent."
         self.session = Session(
             opts,
-            encoder=lambda: WireEncoder(opts.sample_rate, opts.input_audio_format),
+            encoder=lambda rate: WireEncoder(opts.sample_rate, opts.input_audio_format, pcm_rate=rate),
             level=LevelDetector(opts.sample_rate),
             random=rng if callable(rng) else lambda: rng,
             new_id=lambda purpose: f"{purpose}_{next(numbers)}",
