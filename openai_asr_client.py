@@ -31,12 +31,13 @@ from .audio.level import LevelDetector
 from .audio.pcm import FrameDecoder
 from .audio.turns import TurnDetector, TurnEnded, TurnStarted
 from .audio.vad import SileroDetector
+from .client_secret import SecretRefused, mint_client_secret
 from .connect_limit import PROCESS_LIMITER
 from .event_queue import EventQueue
 from .realtime import events as ev
 from .realtime.actions import Close, Connect, Ping, Send
 from .realtime.dialects.choice import DialectChoice
-from .realtime.endpoint import display_url
+from .realtime.endpoint import bearer, display_url
 from .realtime.endpoint import headers as handshake_headers
 from .realtime.errors import ConfigurationError
 from .realtime.lifecycle import SessionState
@@ -490,7 +491,7 @@ class OpenAIASRClient:
     async def _dial(self, link: _Link) -> Transport:
         try:
             url = self._dialects.url(self._session.options.transcription.model)
-            return await self._dialler(url, await self._headers(), self._endpoint)
+            return await self._dialler(url, await self._headers(url), self._endpoint)
         except TransportRefused:
             raise
         except Exception as exc:  # whatever a library raises, the attempt failed; its text may hold a secret
@@ -546,7 +547,34 @@ class OpenAIASRClient:
         del self._links[link.number]
         self._pump()
 
-    async def _headers(self) -> dict[str, str]:
+    async def _headers(self, url: str) -> dict[str, str]:
+        endpoint, kind, key = self._endpoint, self._dialects.kind, await self._key()
+        credentials = kind.credentials
+        if kind.mints_secrets and key:
+            key, credentials = await self._mint(url, key, kind.credentials(key)), bearer
+        try:
+            return handshake_headers(
+                key,
+                endpoint.organization,
+                endpoint.project,
+                endpoint.headers,
+                credentials=credentials,
+                fixed=kind.fixed_headers(),
+            )
+        except ConfigurationError as exc:
+            raise TransportRefused(0, str(exc)) from None
+
+    async def _mint(self, url: str, key: str, credentials: Mapping[str, str]) -> str:
+        endpoint, model = self._endpoint, self._session.options.transcription.model
+        _tls_options(url, endpoint)  # so that an authorities' file that cannot be used is named here as anywhere
+        try:
+            return await mint_client_secret(
+                url, key, credentials, model, proxy=endpoint.proxy, ca_file=endpoint.ca_file
+            )
+        except SecretRefused as exc:
+            raise TransportRefused(exc.status, str(exc), exc.headers) from None
+
+    async def _key(self) -> str | None:
         key = self._endpoint.api_key
         if callable(key):
             try:
@@ -554,17 +582,7 @@ class OpenAIASRClient:
                 key = await result if inspect.isawaitable(result) else result
             except Exception as exc:  # whatever the user's function raises: its text may hold the secret
                 raise TransportRefused(0, f"the function for api_key raised {type(exc).__name__}") from None
-        try:
-            return handshake_headers(
-                key,
-                self._endpoint.organization,
-                self._endpoint.project,
-                self._endpoint.headers,
-                credentials=self._dialects.kind.credentials,
-                fixed=self._dialects.kind.fixed_headers(),
-            )
-        except ConfigurationError as exc:
-            raise TransportRefused(0, str(exc)) from None
+        return key
 
     def _spawn(self, work: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)

@@ -47,6 +47,8 @@ class ModelRules:
     "Sends text while the speaker speaks, before any commit."
     allows_server_vad: bool = True
     "Accepts `server_vad` and `semantic_vad`; models that do not refuse the whole update."
+    server_vad_refusal: str = ""
+    "Why not, where the kind of server decides."
     answers_server_vad: bool = False
     "Known to transcribe turns that the server's detector found, without a commit from us."
     fields: frozenset[str] = _HINTS
@@ -175,16 +177,14 @@ def resolve_turn_detection(
     if kind == "local_vad" and not local_vad_available:
         raise ConfigurationError("turn_detection.type", show_value(kind), LOCAL_VAD_REMEDY)
     if kind in ("server_vad", "semantic_vad") and not rules.allows_server_vad:
-        refuses = "has no" if rules.server else "streams text before the commit and refuses"
-        why = f"{rules.whose(model)} {refuses} server-side turn detection"
+        why = (
+            rules.server_vad_refusal
+            or f"model {model} streams text before the commit and refuses server-side turn detection"
+        )
         raise ConfigurationError(
             "turn_detection.type",
             show_value(kind),
             _NO_SERVER_VAD.format(why=why, other="server" if rules.server else "model"),
-        )
-    if kind == "semantic_vad" and rules.server:
-        raise ConfigurationError(
-            "turn_detection.type", show_value(kind), f'{rules.whose(model)} has no such detector; use "local_vad"'
         )
     return options
 

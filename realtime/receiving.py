@@ -207,7 +207,9 @@ class Receiver:
             # Streaming models send text before the item is announced: it is the oldest turn that has none (S5).
             ours = turn.client_owned or conn.client_owned
             if ours and not turn.item_id and turn.phase in (Phase.OPEN, Phase.CLOSED, Phase.REPAIR):
-                return turn if streaming or turn.commit_sent_at is not None else None
+                if turn.commit_sent_at is None and not streaming and not self._stream.learn_that_it_streams():
+                    return None
+                return turn
         return None
 
     def _handle_delta(self, conn: Connection, message: wire.TranscriptionDelta, now: float) -> None:

@@ -502,6 +502,7 @@ class Session:
             if conn is self._conn and isinstance(message, SIGNS_OF_SPEECH):
                 self._watchdog.heard(conn)
             if isinstance(message, wire.TranscriptionCompleted):
+                self._backoff.accepted()  # the first sign of it, where an update is not confirmed
                 self._poison.text_came()
                 self._sender.careful = False
 
@@ -545,7 +546,8 @@ class Session:
         conn.ping_at = now + self.options.ping_interval_ms / 1000
         note_lifetime(conn, echo.get("expires_at"), self._wall_time(), self._stream)
         if conn.role is Role.MAIN:
-            self._backoff.accepted()
+            if conn.dialect.confirms:
+                self._backoff.accepted()
             if self.state is not S.DRAINING:
                 self._enter(S.READY)
             self._stream.emit(Connected(conn.id, round((now - conn.dialled_at) * 1000)))

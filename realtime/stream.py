@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from .events import AudioSent, Event
@@ -79,6 +79,16 @@ class Stream:
         self.options, self.rate, self.level = options, options.sample_rate, level
         self.ledger.set_keep_before(self._history())
         self.book.set_rate(self.rate)
+
+    def learn_that_it_streams(self) -> bool:
+        """Text came before a commit of ours: a model whose name tells nothing decodes while it listens, it seems.
+
+        False if the model is known not to. Names are the operator's own on Azure and on servers of one's own.
+        """
+        if self.rules.known or self.rules.server:
+            return False
+        self.rules = replace(self.rules, streams_before_commit=True)
+        return True
 
     def _history(self) -> int:
         """Samples to keep in front of the oldest unsettled one: its lead-in, and what a resampler's filter wants."""

@@ -1,6 +1,7 @@
 """speaches: beta's flat session under GA's event names, a model in the URL, and a detector that cannot be switched off.
 
-Source: the server's own code, three states of it up to March 2026.
+Its own detector is not used: it counts times from buffer to buffer, not within the session, and in some of its versions
+a commit in mid-speech never gets a text. Source: the server's own code, several states of it up to March 2026.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ class Speaches(Beta):
     def rules(cls, model: str) -> ModelRules:
         """The server decides what can be asked for, whatever the model."""
         return ModelRules(
+            allows_server_vad=False,
+            server_vad_refusal="a speaches server counts times from buffer to buffer, and loses a turn that a finalize "
+            "ends in mid-speech",
             fields=frozenset({"language"}),
             logprobs=False,
             noise_reduction=False,
@@ -56,7 +60,7 @@ class Speaches(Beta):
         numbers = options.turn_detection
         detector = {
             "type": "server_vad",
-            "threshold": numbers.threshold if numbers.type == "server_vad" else NEVER,
+            "threshold": NEVER,
             "silence_duration_ms": numbers.effective_silence_ms,
         }
         flat: Json = {

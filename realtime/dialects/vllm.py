@@ -44,6 +44,7 @@ class Vllm(Dialect):
         return ModelRules(
             streams_before_commit=True,
             allows_server_vad=False,
+            server_vad_refusal="a vllm server has no turn detection",
             fields=frozenset(),
             logprobs=False,
             noise_reduction=False,

@@ -12,6 +12,7 @@ import numpy as np
 from ten_packages.extension.openai_asr_python.audio.encoder import WireEncoder
 from ten_packages.extension.openai_asr_python.audio.level import LevelDetector
 from ten_packages.extension.openai_asr_python.realtime import events as ev
+from ten_packages.extension.openai_asr_python.realtime.dialects.choice import DialectChoice
 from ten_packages.extension.openai_asr_python.realtime.limiter import DialLimiter
 from ten_packages.extension.openai_asr_python.realtime.options import (
     SessionOptions,
@@ -51,7 +52,12 @@ class Driver:
     """Plays the network and the clock for one session. `wire` is all that was sent, per connection."""
 
     def __init__(
-        self, opts: SessionOptions, *, rng: float | Callable[[], float] = 0.5, limiter: DialLimiter | None = None
+        self,
+        opts: SessionOptions,
+        *,
+        rng: float | Callable[[], float] = 0.5,
+        limiter: DialLimiter | None = None,
+        dialects: DialectChoice | None = None,
     ) -> None:
         numbers = itertools.count(1)
         self.now = 0.0
@@ -75,6 +81,7 @@ class Driver:
             random=rng if callable(rng) else lambda: rng,
             new_id=lambda purpose: f"{purpose}_{next(numbers)}",
             limiter=limiter,
+            dialects=dialects,
         )
 
     # The pump
