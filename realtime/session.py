@@ -284,7 +284,7 @@ class Session:
         """The upgrade was refused with an HTTP *status*, or failed before HTTP (*status* 0)."""
         c = self._live(conn)
         if c:
-            reason = f"HTTP {status}" if status else headers.get("reason", "the connection could not be made")
+            reason = headers.get("reason") or (f"HTTP {status}" if status else "the connection could not be made")
             self._lose_connection(c, str(status or ""), reason, now, retry_after_seconds(headers))
 
     def connection_lost(self, conn: int, code: int, reason: str, now: float) -> None:
@@ -367,7 +367,7 @@ class Session:
             self._redial(conn, code, reason, now, useful, retry_after)
 
     def _redial(self, conn: Connection, code: str, reason: str, now: float, useful: bool, retry_after: float) -> None:
-        if not (conn.update_tries or conn.refusal) and self._dialects.refused(code):
+        if not conn.update_tries and self._dialects.refused(conn.refusal or code):
             self._conn = self._connect(Role.MAIN, now)  # the same attempt, at another URL
             return
         if is_refusal(code, conn.refusal, reason) and not useful:

@@ -140,6 +140,20 @@ def test_a_second_refusal_is_an_error_like_any_other() -> None:
     assert len(d.dialled) == 2 and [e.vendor_code for e in d.of(ev.ClientError)] == ["403"]
 
 
+def test_a_server_that_was_away_for_a_moment_is_not_taken_for_one_that_wants_a_model() -> None:
+    """A proxy before a GA service: it answered 404 while it started, and the service refuses a model in the URL."""
+    choice = DialectChoice("auto", LOCAL)
+    d = Driver(options("local_vad", MODEL), dialects=choice).start()
+    d.session.connection_refused(d.conn, 404, {}, 0.0)
+    d.pump()
+    assert "model=" in choice.url(MODEL)
+    d.session.connection_opened(d.conn, {}, 0.0)
+    d.error("invalid_model").drop(4000, "invalid_request_error.invalid_model").at(5.0)
+    assert "model=" not in choice.url(MODEL)
+    hello(d, GA_HELLO).configure()
+    assert d.session.connected
+
+
 @pytest.mark.parametrize("url", ["https://api.openai.com/v1", "https://r.openai.azure.com"])
 def test_a_provider_is_never_asked_twice(url: str) -> None:
     d = dialect_driver("auto", url=url)

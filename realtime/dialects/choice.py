@@ -19,6 +19,9 @@ AUTO = "auto"
 _WITHOUT_MODEL = ("400", "403", "404", "422", "1008")
 "How servers that want a model in the URL refuse one that has none."
 
+MAX_PROBES = 3
+"Attempts that ask twice, so long as no session has begun: a server that refuses us for good is not asked for ever."
+
 
 class DialectChoice:
     """The kind of server behind one base URL. What was found stays found: a server does not change its language.
@@ -36,6 +39,7 @@ class DialectChoice:
         self.settled = word != AUTO or is_provider(base_url)
         self._base_url = base_url
         self._with_model = False
+        self._probes = 0
 
     def url(self, model: str) -> str:
         """Where to connect now. Raises ConfigurationError."""
@@ -56,12 +60,16 @@ class DialectChoice:
         return changed
 
     def refused(self, code: str) -> bool:
-        """A connection ended with *code* (HTTP status or close code) before its first event. True: dial again at once,
-        the URL is another one now."""
-        if self.settled or self._with_model or code not in _WITHOUT_MODEL:
+        """A connection was refused with *code* (of the server's error, else the HTTP status or close code) before its
+        session began. True: dial again at once, the URL is another one now."""
+        if self.settled:
             return False
-        self._with_model = True
-        return True
+        if self._with_model:  # that was not it: the next attempt is as the first
+            self._with_model = False
+        elif code in _WITHOUT_MODEL and self._probes < MAX_PROBES:
+            self._probes += 1
+            self._with_model = True
+        return self._with_model
 
 
 class GaWithModel(Dialect):

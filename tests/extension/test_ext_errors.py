@@ -221,7 +221,7 @@ def test_a_refused_configuration_says_which_property_to_change() -> None:
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 500])
 def test_a_refused_handshake_is_one_error_that_does_not_give_up(status: int) -> None:
     with FakeServer(between_turns(), refuse=lambda dial: status if dial == 1 else None) as server:
-        call = run_call(node(server.url), two_turns)
+        call = run_call(node(server.url, dialect="openai"), two_turns)
     assert call.texts == ["one", "two"]
     (error,) = call.errors
     assert (error["code"], error["vendor_info"]["code"]) == (1000, str(status))
