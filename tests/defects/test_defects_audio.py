@@ -84,8 +84,8 @@ def test_A6_no_sound_leaks_into_a_new_session_and_no_append_is_empty() -> None:
 
 
 def test_A7_the_price_of_audio_is_a_small_part_of_real_time(serve) -> None:
-    """Twenty seconds in frames of 10 ms, resampled, with everything around it: tester, host, sockets and server."""
-    script = ToneScript().say(*range(100), ms=200)
+    """Ten seconds in frames of 10 ms, resampled, with everything around it: tester, host, sockets and server."""
+    script = ToneScript().say(*range(50), ms=200)
 
     async def scenario(call: Call) -> None:
         await call.connected()
