@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sessions import Driver
 from ten_packages.extension.openai_asr_python.config import LoadedConfig, OpenAIASRConfig
 from ten_packages.extension.openai_asr_python.devkit.server.identifiers import Identifiers
 from ten_packages.extension.openai_asr_python.devkit.server.server_session import ServerSession
-from ten_packages.extension.openai_asr_python.realtime.endpoint import realtime_url
+from ten_packages.extension.openai_asr_python.realtime import events as ev
 from ten_packages.extension.openai_asr_python.realtime.errors import ConfigurationError
-from ten_packages.extension.openai_asr_python.realtime.handshake import check_echo, update_message
-from ten_packages.extension.openai_asr_python.realtime.models import resolve_turn_detection
+from ten_packages.extension.openai_asr_python.realtime.models import resolve_turn_detection, session_object
 from ten_packages.extension.openai_asr_python.realtime.options import SessionOptions
 from ten_runtime._properties import resolve_placeholders
 from ten_runtime._schema import find_object_problem
@@ -49,15 +49,17 @@ def options_of(config: OpenAIASRConfig) -> SessionOptions:
 
 
 def session_of(config: OpenAIASRConfig) -> Json:
-    """The session our client asks for, once the local server has taken it."""
-    data, asked, _ = update_message(options_of(config), "update_1")
+    """The session our client asks for, once it and the local server have agreed on it."""
     server = ServerSession(Identifiers(0), now=0.0, epoch=1.8e9)
-    server.receive_message(data, 0.1)
-    _, answer = (json.loads(frame) for frame in server.messages() if isinstance(frame, bytes))
-    assert answer["type"] == "session.updated", answer
-    differences = check_echo(asked, answer["session"])
-    assert not differences.grave and not differences.minor
-    return asked
+    client = Driver(options_of(config)).start().open()
+    (update,) = client.wire[1]
+    server.receive_message(json.dumps(update), 0.1)
+    *_, answer = server.messages()
+    assert json.loads(answer)["type"] == "session.updated", answer
+    client.say(answer)
+    assert client.of(ev.Connected) and not client.of(ev.ServerError), client.events
+    session: Json = update["session"]
+    return session
 
 
 # Meaning ----------------------------------------------------------------------------------------------------
@@ -81,7 +83,7 @@ def test_it_means_what_it_meant(wild: Wild, monkeypatch: pytest.MonkeyPatch) -> 
         **({"include": wild.include} if wild.include else {}),
     }
     connection = config.connection
-    assert realtime_url(connection.base_url) == wild.url
+    assert connection.display_url == wild.url
     assert (connection.api_key, connection.organization) == (wild.key, wild.organization)
     assert (config.sample_rate, config.dump) == (wild.sample_rate, wild.dump)
     assert config.result_language(None) == wild.result_language
@@ -90,7 +92,7 @@ def test_it_means_what_it_meant(wild: Wild, monkeypatch: pytest.MonkeyPatch) -> 
 @named
 def test_it_warns_of_nothing_but_what_is_wrong(wild: Wild, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = load(wild.property, wild, monkeypatch)
-    _, _, left_out = update_message(options_of(loaded.config), "update_1")
+    _, left_out = session_object(options_of(loaded.config))
     warnings = [text for text in (*loaded.warnings, *left_out) if "shuts down" not in text]
     assert len(warnings) == len(wild.warned), warnings
     for warning, word in zip(warnings, wild.warned, strict=True):
