@@ -171,8 +171,35 @@ _GRAPHS = [
         {"params": {"api_key": "${env:OPENAI_API_KEY|}"}},
     ),
     Wild(
+        "a language alone, over what the earlier property.json filled in",
+        "any graph that changes one value",
+        {"params": {"api_key": _KEY, "input_audio_transcription": {"language": "de"}}},
+        transcription={"model": "gpt-live-transcribe", "languages": ["de"]},
+        result_language="de-DE",
+    ),
+    Wild(
+        "a longer pause alone",
+        "any graph that changes one value",
+        {"params": {"api_key": _KEY, "turn_detection": {"silence_duration_ms": 900}}},
+    ),
+    Wild(
+        "semantic turns with a model that takes them",
+        "any graph that changes one value",
+        {
+            "params": {
+                "api_key": _KEY,
+                "input_audio_transcription": {"model": "gpt-4o-transcribe", "language": "ja"},
+                "turn_detection": {"type": "semantic_vad", "eagerness": "high"},
+            }
+        },
+        transcription={"model": "gpt-4o-transcribe", "language": "ja"},
+        turns="semantic_vad",
+        wire_turns={"type": "semantic_vad", "eagerness": "high"},
+        result_language="ja-JP",
+    ),
+    Wild(
         "a graph with key, model and language at the top",
-        f"TEN-framework/TEN-Agent {EXAMPLES}/doodler/tenapp/property.json; "
+        f"TEN-framework/TEN-Agent, liuhongl/recov_ten and more {EXAMPLES}/doodler/tenapp/property.json; "
         f"cyfyifanchen/ten-framework {EXAMPLES}/voice-image-kids/tenapp/property.json",
         {"api_key": _KEY, "model": "whisper-1", "language": "en"},
         transcription=_whisper(),
