@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 
-from .config_checks import check, problems_of
+from .config_checks import check, doubts, problems_of
 from .config_sections import (
     NoiseReductionConfig,
     Section,
@@ -166,6 +166,7 @@ class OpenAIASRConfig(Section):
         if problems:
             raise ConfigurationError.of(problems)
         warnings = [f"property {key.place} is unknown and ignored: {key.remedy}" for key in spelling.unknown]
+        warnings += doubts(config, spelling)
         notice = shutdown_notice(config.input_audio_transcription.model)
         if notice is not None:
             warnings.append(notice)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _PROXY_REMEDY = "use an http or socks URL such as http://proxy.example:3128"
 _TAG_REMEDY = "use a language code such as en or en-US"
+_STRANGE_TAG = re.compile(r"[A-Za-z]{4,8}(?:[-_][A-Za-z0-9]{1,8})+\Z")
 _CREDENTIAL_HEADERS = frozenset({"authorization", "api-key", "x-api-key"})
 
 
@@ -97,11 +99,11 @@ def _check_switches(config: OpenAIASRConfig, spelling: Spelling) -> Iterator[Pro
 
 def _check_words(config: OpenAIASRConfig, spelling: Spelling) -> Iterator[Problem]:
     transcription = config.input_audio_transcription
-    if transcription.language is not None and not is_language_tag(transcription.language):
+    if transcription.language is not None and not _is_like_a_tag(transcription.language):
         path = ("input_audio_transcription", "language")
         yield Problem(spelling.place(path), show_value(transcription.language), _TAG_REMEDY)
     for tag in transcription.languages:
-        if not is_language_tag(tag):
+        if not _is_like_a_tag(tag):
             path = ("input_audio_transcription", "languages")
             yield Problem(spelling.place(path), show_value(tag), _TAG_REMEDY)
     for number, keyword in enumerate(transcription.keywords):
@@ -109,6 +111,25 @@ def _check_words(config: OpenAIASRConfig, spelling: Spelling) -> Iterator[Proble
         if not keyword or set(keyword) & set("<>\r\n"):
             place = spelling.place(("input_audio_transcription", "keywords"))
             yield Problem(f"{place}[{number}]", "", "leave out blank entries, <, > and line breaks")
+
+
+def _is_like_a_tag(text: str) -> bool:
+    """Whether *text* is a language tag or has the form of one with a language nobody knows.
+
+    The latter is for the server to refuse: `invalid-language` is what configurations for tests of a refused session
+    ask for, and such a test waits for errors that are not fatal. A single word, `English`, is a mistake of a person.
+    """
+    return is_language_tag(text) or _STRANGE_TAG.match(text) is not None
+
+
+def doubts(config: OpenAIASRConfig, spelling: Spelling) -> Iterator[str]:
+    """What may work and probably will not, a sentence each."""
+    transcription = config.input_audio_transcription
+    for key, tags in (("language", (transcription.language,)), ("languages", transcription.languages)):
+        for tag in tags:
+            if tag is not None and not is_language_tag(tag):
+                place = spelling.place(("input_audio_transcription", key))
+                yield f"property {place} is {show_value(tag)}, which a server will hardly know: {_TAG_REMEDY}"
 
 
 def _check_connection(config: OpenAIASRConfig, spelling: Spelling) -> Iterator[Problem]:

@@ -48,6 +48,9 @@ OBJECT_KEYS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 "The vendor's own objects: their known keys. Unknown ones pass through, so that tomorrow's field works today."
 
+OBJECT_ALIASES: Mapping[Path, str] = {("turn_detection", "mode"): "type"}
+"Other names for a key of the vendor's objects: nodes in use write them, and the service would refuse the session."
+
 ALIASES: Mapping[str, Path] = {
     "websocket_base_url": ("base_url",),
     "url": ("base_url",),
@@ -221,8 +224,9 @@ class _Reader:
             self._note((key, "enabled" if switch else "type"), place, value)
         else:
             for name, inner in self._members(place, value):
-                known = name in OBJECT_KEYS[key]
-                self._note((key, name) if known else (key, "extra", name), (*place, name), inner)
+                meant = OBJECT_ALIASES.get((key, name), name)
+                known = meant in OBJECT_KEYS[key]
+                self._note((key, meant) if known else (key, "extra", name), (*place, name), inner)
 
     def _read_format(self, place: Path, value: Any) -> None:
         """The vendor's `{"type": "audio/pcm", "rate": 24000}`, or a bare word."""

@@ -202,7 +202,7 @@ def refused_for_good(conn: Connection, code: str, reason: str) -> ClientError:
 def server_error_text(error: ServerError) -> str:
     """*error* as a sentence to the user: what was reported, of what, how often, and which audio it concerns."""
     item = error.duration_ms is not None
-    of = f" (item {error.item_id})" if error.item_id else ""
+    of = f" (item {error.item_id})" if error.item_id else f" (field {error.param})" if error.param else ""
     if error.count > 1:
         of = f" {error.count} more times" if not item else f" for {error.count} more items"
     text = f"the server reported {error.code}{of}: {error.message}".rstrip(": ")

@@ -258,7 +258,9 @@ async def quote_headers(peer: Peer) -> None:
     quoted = " ".join(f"{name}: {value}" for name, value in peer.headers.items())
     await peer.say({"type": "error", "error": {"type": "invalid_request_error", "code": "bad", "message": quoted}})
     await peer.configure()
-    await peer.say({"type": "error", "error": {"type": "server_error", "code": quoted[:200], "message": quoted}})
+    await peer.say(
+        {"type": "error", "error": {"type": "server_error", "code": quoted[:200], "message": quoted, "param": quoted}}
+    )
     await peer.transcribe("hello")
     await peer.close(1011, f"bad key {peer.headers.get('Authorization', '')}"[:120])
 
