@@ -148,7 +148,12 @@ def _serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 is any free one.")] = 8765,
     api_key: Annotated[str | None, typer.Option(help="Key that clients must send; without it any is taken.")] = None,
     recognizer: Annotated[str, typer.Option(help="pocketsphinx (offline) or scripted (tests).")] = "pocketsphinx",
-    session_seconds: Annotated[float, typer.Option(help="Sessions end after this long.")] = 3600.0,
+    session_seconds: Annotated[
+        float | None, typer.Option(help="Sessions end after this long (default: the dialect's, an hour for openai).")
+    ] = None,
+    dialect: Annotated[
+        str, typer.Option(help="openai, azure, azure_ephemeral, beta, speaches or vllm (docs/dialects.md).")
+    ] = "openai",
     seed: Annotated[int, typer.Option(help="The same seed gives the same ids and faults.")] = 0,
     fault: Annotated[
         list[str] | None,
@@ -166,7 +171,9 @@ def _serve(
     _Common.take(verbose, quiet)
     _start_logging()
     display = Display(quiet=_Common.quiet)
-    request = ServeRequest(host, port, api_key, recognizer, session_seconds, seed, tuple(fault or ()), fault_script)
+    request = ServeRequest(
+        host, port, api_key, recognizer, session_seconds, seed, tuple(fault or ()), fault_script, dialect
+    )
     _run(lambda: serve(request, display), display)
 
 

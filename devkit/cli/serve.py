@@ -24,12 +24,14 @@ class ServeRequest:
     port: int = 8765
     api_key: str | None = None
     recognizer: str = "pocketsphinx"
-    session_seconds: float = 3600.0
+    session_seconds: float | None = None
+    "None: as long as the dialect's live."
     seed: int = 0
     faults: tuple[str, ...] = ()
     "As `parse_fault` takes them."
     fault_script: str | None = None
     "A file of more."
+    dialect: str = "openai"
 
 
 def serve(request: ServeRequest, display: Display) -> int:
@@ -46,6 +48,7 @@ def serve(request: ServeRequest, display: Display) -> int:
             session_seconds=request.session_seconds,
             seed=request.seed,
             faults=faults,
+            dialect=request.dialect,
         )
     except OSError as error:
         raise wrong_use(f"cannot read {request.fault_script} ({error.strerror or error}).") from None

@@ -17,10 +17,14 @@ from typing import Any
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
+from .access import Access
 from .connection import MAX_LAG_SECONDS, Connection
+from .dialects import make_dialect
+from .dialects.base import Dialect
 from .faults import Faults
 from .faults_registry import Fault
-from .handshake import Refusal, is_realtime_path, judge
+from .handshake import Refusal
+from .http_front import HttpAnswer, HttpFront, Post, body_of, reason_of
 from .identifiers import Identifiers
 from .middleware import Middleware
 from .recognizers import Recognizer, make_recognizer
@@ -44,7 +48,8 @@ class LocalServer:
             print(server.url)
 
     *api_key*: the key clients must send; None takes any. *recognizer*: a name (see `recognizers.RECOGNIZERS`) or an
-    object. *session_seconds*: life of a session. *seed*: ids are the same for the same seed and order of connections.
+    object. *session_seconds*: life of a session; the default is the dialect's. *seed*: ids are the same for the same
+    seed and order of connections. *dialect*: a name (see `dialects.DIALECTS`) or an object.
     *vad*: speech detector; the default is what suits the recogniser. *refuse*: judges
     each connection before the usual rules do. *middleware*: makes the layers between a session and its socket.
     *faults*: what goes wrong on purpose; `faults` of the server can be told more while it runs.
@@ -57,27 +62,31 @@ class LocalServer:
         *,
         api_key: str | None = None,
         recognizer: str | Recognizer = "pocketsphinx",
-        session_seconds: float = 3600.0,
+        session_seconds: float | None = None,
         seed: int = 0,
         vad: DetectorName | None = None,
         refuse: Callable[[Request], Refusal | None] | None = None,
         middleware: Callable[[], Sequence[Middleware]] = tuple,
         max_lag_seconds: float = MAX_LAG_SECONDS,
         faults: Faults | Iterable[Fault | str] = (),
+        dialect: str | Dialect = "openai",
     ) -> None:
-        if session_seconds <= 0:
+        if session_seconds is not None and session_seconds <= 0:
             raise ValueError(f"session_seconds: {session_seconds} given, must be above 0")
         self.host = host
         self._port = port
-        self._api_key = api_key
+        self.dialect = make_dialect(dialect) if isinstance(dialect, str) else dialect
+        self._access = Access(api_key, seed=seed, clock=time.time)
+        self._identifiers = Identifiers(f"{seed}/http")
         self._recognizer = make_recognizer(recognizer) if isinstance(recognizer, str) else recognizer
-        self._session_seconds = session_seconds
+        self._session_seconds = self.dialect.session_seconds if session_seconds is None else session_seconds
         self._seed = seed
         self._new_detector = detector_factory(vad or self._recognizer.vad)
         self._refuse = refuse
         self._middleware = middleware
         self._max_lag_seconds = max_lag_seconds
         self._server: Server | None = None
+        self._front = HttpFront(self._answer_post)
         self.faults = faults if isinstance(faults, Faults) else Faults(faults)
 
     @property
@@ -92,7 +101,7 @@ class LocalServer:
     def url(self) -> str:
         """Base URL for clients, like `ws://127.0.0.1:8765/v1`."""
         host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
-        return f"ws://{host}:{self.port}/v1"
+        return f"ws://{host}:{self.port}{self.dialect.base_path}"
 
     async def start(self) -> None:
         """Load the recogniser and listen.
@@ -107,6 +116,7 @@ class LocalServer:
                 self.host,
                 self._port,
                 process_request=self._process_request,
+                create_connection=self._front.connection_class(),
                 select_subprotocol=_select_subprotocol,
                 compression=None,
                 max_size=MAX_FRAME,
@@ -125,6 +135,7 @@ class LocalServer:
         if server is not None:
             self._port = server.sockets[0].getsockname()[1] if server.sockets else self._port
             self.faults.stop()
+            self._front.close()
             server.close()
             await server.wait_closed()
         await self._recognizer.stop()
@@ -141,17 +152,18 @@ class LocalServer:
     def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
         if request.path.partition("?")[0] == "/healthz":
             return connection.respond(http.HTTPStatus.OK, "ok\n")
-        if not is_realtime_path(request.path):
-            return connection.respond(http.HTTPStatus.NOT_FOUND, "not found\n")
-        refusal = self.faults.refusal(time.monotonic())
-        if refusal is None:
-            return None
-        response = connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "refused on purpose\n")
-        # Also one that HTTPStatus does not know: 520 to 529 are what proxies answer with.
-        response.status_code, response.reason_phrase = refusal.status, "Refused"
-        if refusal.retry_after is not None:
-            response.headers["Retry-After"] = str(math.ceil(refusal.retry_after))
-        return response
+        answer: HttpAnswer | None = self.dialect.nowhere()
+        if self.dialect.serves(request.path):
+            refused = self.faults.refusal(time.monotonic())
+            if refused is None:
+                answer = self.dialect.answer_upgrade(request.path, request.headers, self._access)
+            else:
+                wait = None if refused.retry_after is None else math.ceil(refused.retry_after)
+                answer = HttpAnswer(refused.status, "refused on purpose\n", wait)
+        return None if answer is None else _response(connection, answer)
+
+    def _answer_post(self, post: Post) -> HttpAnswer:
+        return self.dialect.answer_post(post, self._access, self._identifiers)
 
     async def _serve_connection(self, socket: ServerConnection) -> None:
         request = socket.request
@@ -160,7 +172,7 @@ class LocalServer:
         number = stack.link.number
         refusal = self._refuse(request) if self._refuse is not None else None
         if refusal is None:
-            refusal = judge(request.path, request.headers, self._api_key)
+            refusal = self.dialect.refuse(request.path, request.headers, self._access)
         session = ServerSession(
             Identifiers(f"{self._seed}/{number}"),
             now=stack.link.opened,
@@ -169,6 +181,8 @@ class LocalServer:
             detector=stack.detector(self._new_detector()),
             refusal=refusal,
             middleware=(*self._middleware(), stack),
+            config=self.dialect.config(request.path, request.headers, self._access),
+            voice=self.dialect.voice(request.path, stack.link.epoch),
         )
         _log.info("connection %d: %s", number, "refused" if refusal else f"session {session.id}")
         connection = Connection(
@@ -182,6 +196,17 @@ class LocalServer:
         )
         with self.faults.serving(stack, connection):
             await connection.serve()
+
+
+def _response(connection: ServerConnection, answer: HttpAnswer) -> Response:
+    content_type, body = body_of(answer)
+    response = connection.respond(http.HTTPStatus.OK, body.decode())
+    response.status_code, response.reason_phrase = answer.status, reason_of(answer.status)
+    del response.headers["Content-Type"]
+    response.headers["Content-Type"] = content_type
+    if answer.retry_after is not None:
+        response.headers["Retry-After"] = str(answer.retry_after)
+    return response
 
 
 def _select_subprotocol(connection: ServerConnection, offered: Sequence[Any]) -> Any | None:

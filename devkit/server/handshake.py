@@ -6,15 +6,14 @@ socket, never an HTTP status. So a successful upgrade says nothing.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from ...realtime.messages import ErrorDetails
+from .access import Access, key_of
 from .errors import CLOSE_BAD_REQUEST, CLOSE_UNAUTHORIZED, invalid_request, quoted_list
 
-_KEY_PROTOCOL = "openai-insecure-api-key."
 _BETA_PROTOCOL = "openai-beta.realtime-v1"
 
 
@@ -30,31 +29,26 @@ def is_realtime_path(target: str) -> bool:
     return urlsplit(target).path.rstrip("/").endswith("/realtime")
 
 
-def judge(target: str, headers: Mapping[str, str], api_key: str | None) -> Refusal | None:
+def judge(target: str, headers: Mapping[str, str], access: Access) -> Refusal | None:
     """None if the request gets a transcription session.
 
-    *headers* looks names up without regard to case. With *api_key* None any key is taken, also none.
+    *headers* looks names up without regard to case.
     """
-    protocols = [entry.strip() for entry in headers.get("Sec-WebSocket-Protocol", "").split(",")]
-    refusal = None if api_key is None else _judge_key(_key(headers, protocols), api_key)
-    return refusal or _judge_shape(target, headers, protocols)
+    key = key_of(headers)
+    if access.secret(key) is not None:
+        # The secret says what kind of session it is for: the URL need not.
+        return _judge_beta(headers)
+    return judge_key(key, access) or _judge_beta(headers) or _judge_shape(target)
 
 
-def _key(headers: Mapping[str, str], protocols: list[str]) -> str:
-    scheme, _, token = headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
-    for protocol in protocols:
-        if protocol.startswith(_KEY_PROTOCOL):
-            return protocol[len(_KEY_PROTOCOL) :]
-    return headers.get("api-key", "").strip()
-
-
-def _judge_key(key: str, expected: str) -> Refusal | None:
+def judge_key(key: str, access: Access) -> Refusal | None:
+    """None if *key* is the server's, or it takes any."""
+    if access.api_key is None:
+        return None
     if not key:
         message = "Missing bearer or basic authentication in header."
         return Refusal(invalid_request(None, message), CLOSE_UNAUTHORIZED)
-    if hmac.compare_digest(key.encode(errors="surrogateescape"), expected.encode()):
+    if access.opens(key):
         return None
     # As the live service does, the message shows the beginning of the key: clients must keep it out of logs.
     shown = key[:4] if len(key) >= 8 else ""
@@ -62,26 +56,43 @@ def _judge_key(key: str, expected: str) -> Refusal | None:
     return Refusal(invalid_request("invalid_api_key", message), CLOSE_UNAUTHORIZED)
 
 
-def _judge_shape(target: str, headers: Mapping[str, str], protocols: list[str]) -> Refusal | None:
-    def refuse(code: str, message: str) -> Refusal:
-        return Refusal(invalid_request(code, message), CLOSE_BAD_REQUEST)
+def asks_for_beta(headers: Mapping[str, str]) -> bool:
+    """Whether the request is one of the retired beta."""
+    protocols = [entry.strip() for entry in headers.get("Sec-WebSocket-Protocol", "").split(",")]
+    return "realtime=v1" in headers.get("OpenAI-Beta", "") or _BETA_PROTOCOL in protocols
 
-    if "realtime=v1" in headers.get("OpenAI-Beta", "") or _BETA_PROTOCOL in protocols:
-        return refuse(
-            "beta_api_shape_disabled",
-            "The Realtime beta API is no longer supported. Use the GA API without the beta header.",
-        )
-    query = parse_qs(urlsplit(target).query)
-    model, intent = query.get("model", [""])[-1], query.get("intent", [""])[-1]
+
+def bad_request(code: str, message: str) -> Refusal:
+    """A refusal of what the request asks for."""
+    return Refusal(invalid_request(code, message), CLOSE_BAD_REQUEST)
+
+
+def _judge_beta(headers: Mapping[str, str]) -> Refusal | None:
+    if not asks_for_beta(headers):
+        return None
+    return bad_request(
+        "beta_api_shape_disabled",
+        "The Realtime beta API is no longer supported. Use the GA API without the beta header.",
+    )
+
+
+def _judge_shape(target: str) -> Refusal | None:
+    query = query_of(target)
+    model, intent = query.get("model", ""), query.get("intent", "")
     if intent and model:
-        return refuse("invalid_model", "You must not provide a model parameter for transcription sessions.")
+        return bad_request("invalid_model", "You must not provide a model parameter for transcription sessions.")
     if model:
-        return refuse("invalid_model", f"Model '{model}' is not supported in realtime mode.")
+        return bad_request("invalid_model", f"Model '{model}' is not supported in realtime mode.")
     if not intent:
-        return refuse("missing_model", "You must provide a model parameter.")
+        return bad_request("missing_model", "You must provide a model parameter.")
     if intent != "transcription":
-        return refuse(
+        return bad_request(
             "invalid_value",
             f"Invalid value: '{intent}'. Supported values are: {quoted_list(('transcription',))}.",
         )
     return None
+
+
+def query_of(target: str) -> dict[str, str]:
+    """The query of a request's target; of a name that comes more than once, the last."""
+    return {name: values[-1] for name, values in parse_qs(urlsplit(target).query).items()}

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -23,15 +24,7 @@ import msgspec
 
 from ...realtime import messages as wire
 from ...realtime.messages import ErrorDetails, Json, Message
-from .errors import (
-    CLOSE_EXPIRED,
-    EXPIRED_MESSAGE,
-    RequestRefused,
-    close_reason,
-    invalid_request,
-    quoted_list,
-    server_error,
-)
+from .errors import RequestRefused, close_reason, invalid_request, quoted_list, server_error
 from .handshake import Refusal
 from .identifiers import Identifiers
 from .input_buffer import InputBuffer
@@ -41,7 +34,9 @@ from .recognizers import Recognition
 from .session_config import SessionConfig, apply_update
 from .turns import SpeechBegan, TurnDetector
 from .vad import RATE, EnergyDetector, SpeechDetector
+from .voice import Voice
 from .work import (
+    Abort,
     Close,
     Outgoing,
     UtteranceAudio,
@@ -53,7 +48,6 @@ from .work import (
 )
 
 MAX_APPEND_BYTES = 15 * 1024 * 1024
-MIN_COMMIT_MS = 100
 
 # What the live service names when it is sent a type it does not know.
 SUPPORTED_EVENTS = (
@@ -85,13 +79,19 @@ class ServerSession:
         detector: SpeechDetector | None = None,
         refusal: Refusal | None = None,
         middleware: Sequence[Middleware] = (),
+        config: SessionConfig | None = None,
+        voice: Voice | None = None,
     ) -> None:
-        """*epoch* is the wall clock at *now*, in seconds since 1970. With a *refusal* the session ends at once."""
+        """*epoch* is the wall clock at *now*, in seconds since 1970. With a *refusal* the session ends at once.
+
+        *config*: what it begins with. *voice*: how it speaks (default: as the provider does).
+        """
         self._ids = identifiers
         self._middleware = tuple(middleware)
+        self._voice = voice or Voice()
         self._expires = now + session_seconds
-        self._expires_at = int(epoch + session_seconds)
-        self._config = SessionConfig()
+        self._expires_at = int(epoch + session_seconds) if math.isfinite(session_seconds) else 0
+        self._config = config or SessionConfig()
         self._buffer = InputBuffer(self._config.format)
         self._turns = TurnDetector(detector or EnergyDetector())
         self._items = Items(identifiers, self._send)
@@ -122,11 +122,12 @@ class ServerSession:
         return work
 
     def get_timer(self) -> float | None:
-        """When to call `handle_timer`; None once the session is over."""
+        """When to call `handle_timer`; None if never, as once the session is over."""
         if self.close is not None:
             return None
         timers = (layer.get_timer() for layer in self._middleware)
-        return min([self._expires, *(timer for timer in timers if timer is not None)])
+        when = min([self._expires, *(timer for timer in timers if timer is not None)])
+        return when if when < math.inf else None
 
     # In -------------------------------------------------------------------------------------------------------
 
@@ -137,18 +138,27 @@ class ServerSession:
             return
         self._run_layers(now)
         if self.close is None and now >= self._expires:
-            error = invalid_request("session_expired", EXPIRED_MESSAGE)
-            self.end(CLOSE_EXPIRED, reason=EXPIRED_MESSAGE, error=error, now=now)
+            self._expires = math.inf
+            error, ending = self._voice.expired()
+            if isinstance(ending, Close):
+                self.end(ending.code, reason=ending.reason, error=error, now=now)
+            else:
+                self._out.append(ending)
 
     def receive_message(self, frame: bytes | str, now: float) -> None:
         """Take one TEXT frame of the client."""
         self._now = now
-        frames: list[bytes | str] = [frame]
-        for layer in self._middleware:
-            frames = [passed for given in frames for passed in layer.incoming(given, now)]
-        for passed in frames:
-            if self.close is None:
-                self._receive(passed)
+        for said in self._voice.incoming(frame):
+            frames: list[bytes | str] = []
+            if isinstance(said, ErrorDetails):
+                self._error(said)
+            else:
+                frames = [said]
+            for layer in self._middleware:
+                frames = [passed for given in frames for passed in layer.incoming(given, now)]
+            for passed in frames:
+                if self.close is None:
+                    self._receive(passed)
         self._run_layers(now)
 
     def receive_binary(self, now: float) -> None:
@@ -260,20 +270,24 @@ class ServerSession:
     def _speech_began(self, position: int) -> None:
         # Open already if detection was switched on in the middle of a client's turn.
         item = self._open or self._open_item(position)
-        self._send(wire.SpeechStarted(audio_start_ms=_ms(position), item_id=item.id))
+        self._send(wire.SpeechStarted(audio_start_ms=_ms(position), item_id=item.id), **self._buffer_start())
 
     def _speech_ended(self, position: int) -> None:
         item = self._open
         if item is not None:
-            self._send(wire.SpeechStopped(audio_end_ms=_ms(position), item_id=item.id))
+            self._send(wire.SpeechStopped(audio_end_ms=_ms(position), item_id=item.id), **self._buffer_start())
             self._close_item(item, position)
 
+    def _buffer_start(self) -> dict[str, int]:
+        return {"buffer_start_ms": _ms(self._buffer.begin)} if self._voice.tells_buffer_start else {}
+
     def _commit(self) -> None:
-        if self._buffer.milliseconds < MIN_COMMIT_MS:
+        least, held = self._voice.min_commit_ms, self._buffer.milliseconds
+        if held < least:
             raise RequestRefused(
                 "input_audio_buffer_commit_empty",
                 "Error committing input audio buffer: buffer too small. Expected at least "
-                f"{MIN_COMMIT_MS}ms of audio, but buffer only has {self._buffer.milliseconds:.2f}ms of audio.",
+                f"{least}ms of audio, but buffer only has {held:.2f}ms of audio.",
             )
         self._close_item(self._open or self._open_item(self._buffer.begin), self._buffer.end)
 
@@ -333,8 +347,13 @@ class ServerSession:
             return
         if isinstance(entry, Close):
             self.close = entry
-        elif not isinstance(entry, dict) or layer == len(self._middleware):
+        elif isinstance(entry, Abort) and entry.inside is not None:
+            spoken = tuple(self._voice.outgoing(entry.inside))
+            self._out.append(Abort(inside=spoken[-1]) if spoken else Abort())
+        elif not isinstance(entry, dict):
             self._out.append(entry)
+        elif layer == len(self._middleware):
+            self._out += self._voice.outgoing(entry)
         else:
             for passed in self._middleware[layer].outgoing(entry, self._now):
                 self._pass_on(passed, layer + 1)

@@ -36,11 +36,13 @@ class SessionConfig:
     noise_reduction: Json | None = None
     turn_detection: Json | None = field(default_factory=lambda: dict(_SERVER_VAD))
     include: list[str] | None = None
+    models: Callable[[str], ModelTraits] = field(default=traits_of, compare=False)
+    "What the server knows of a model by its name."
 
     @property
     def traits(self) -> ModelTraits:
         """Traits of the configured model; of an unknown one while transcription is off."""
-        return traits_of(self.transcription["model"]) if self.transcription else UNKNOWN_MODEL
+        return self.models(self.transcription["model"]) if self.transcription else UNKNOWN_MODEL
 
     def to_wire(self, session_id: str, expires_at: int) -> Json:
         """The object in `session.created` and `session.updated`. *expires_at* is in epoch seconds."""
@@ -96,7 +98,7 @@ def apply_update(config: SessionConfig, update: Json) -> SessionConfig:
         merged = _noise_reduction(given["noise_reduction"], config.noise_reduction, f"{where}.noise_reduction")
         changed = replace(changed, noise_reduction=merged)
     if "transcription" in given:
-        merged = _transcription(given["transcription"], config.transcription, f"{where}.transcription")
+        merged = _transcription(given["transcription"], config, f"{where}.transcription")
         changed = replace(changed, transcription=merged)
     if "turn_detection" in given:
         merged = _turn_detection(given["turn_detection"], config.turn_detection, f"{where}.turn_detection")
@@ -135,7 +137,7 @@ def _noise_reduction(given: Json | None, current: Json | None, param: str) -> Js
     return {"strength": 1, **(current or {}), **given}
 
 
-def _transcription(given: Json | None, current: Json | None, param: str) -> Json | None:
+def _transcription(given: Json | None, config: SessionConfig, param: str) -> Json | None:
     if given is None:
         return None
     checks: dict[str, Check] = {
@@ -147,11 +149,11 @@ def _transcription(given: Json | None, current: Json | None, param: str) -> Json
         "delay": _nullable(_one_of("minimal", "low", "medium", "high", "xhigh")),
     }
     _object(given, param, checks)
-    current = current or {}
+    current = config.transcription or {}
     model = given.get("model", current.get("model"))
     if not model:
         raise _missing(f"{param}.model")
-    accepted = traits_of(model).fields
+    accepted = config.models(model).fields
     told = {name: value for name, value in given.items() if name != "model" and value is not None}
     if "language" in told and "languages" in told:
         raise RequestRefused(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from server_peers import EPOCH, GOLDEN, append, silence, speech
+from ten_packages.extension.openai_asr_python.devkit.server.access import Access
 from ten_packages.extension.openai_asr_python.devkit.server.errors import close_reason
 from ten_packages.extension.openai_asr_python.devkit.server.handshake import Refusal, judge
 from ten_packages.extension.openai_asr_python.devkit.server.identifiers import Identifiers
@@ -17,6 +18,7 @@ from ten_packages.extension.openai_asr_python.devkit.server.work import Utteranc
 from ten_packages.extension.openai_asr_python.realtime.messages import ErrorDetails
 
 KEY = "sk-right-key"
+ACCESS = Access(KEY, seed=0, clock=lambda: EPOCH)
 OTHER_DIALECTS = {"g11_beta_dialect", "g12_vllm_dialect"}
 AUDIO = {"$SPEECH_100MS": speech(100), "$SILENCE_100MS": silence(100)}
 TRANSCRIPTION = "conversation.item.input_audio_transcription."
@@ -63,7 +65,7 @@ class Replay:
 
     def open(self, message: Step, refusal: Refusal | None, now: float) -> None:
         headers = {name.title(): value.replace("$KEY", KEY) for name, value in message["headers"].items()}
-        refusal = refusal or judge(message["url"], headers, KEY)
+        refusal = refusal or judge(message["url"], headers, ACCESS)
         self.sockets += 1
         self.session = ServerSession(Identifiers(self.sockets), now=now, epoch=EPOCH, refusal=refusal)
 
@@ -169,7 +171,7 @@ def test_there_are_thirteen_traces() -> None:
 def test_the_retired_dialect_is_refused() -> None:
     opened = traces()["g11_beta_dialect"][0]["m"]
     headers = {name.title().replace("Openai", "OpenAI"): value for name, value in opened["headers"].items()}
-    refusal = judge(opened["url"], {**headers, "Authorization": f"Bearer {KEY}"}, KEY)
+    refusal = judge(opened["url"], {**headers, "Authorization": f"Bearer {KEY}"}, ACCESS)
     assert refusal is not None
     assert (refusal.error.code, refusal.close_code) == ("beta_api_shape_disabled", 4000)
     assert close_reason(refusal.error) == "invalid_request_error.beta_api_shape_disabled"
