@@ -129,7 +129,9 @@ class HttpFront:
             target = line.split(b" ")[1].decode("ascii")
             headers = http.client.parse_headers(io.BytesIO(rest + end))
             length = int(headers.get("Content-Length", "0"))
-        except (IndexError, ValueError, http.client.HTTPException):
+        except (ValueError, http.client.HTTPException):
+            return _serialize(HttpAnswer(400))
+        if not target.startswith("/"):
             return _serialize(HttpAnswer(400))
         if headers.get("Transfer-Encoding"):
             return _serialize(HttpAnswer(411))

@@ -70,6 +70,20 @@ def test_serve_says_where_it_listens_and_ends_when_told(number: signal.Signals, 
 
 
 @pytest.mark.socket
+def test_serve_speaks_the_dialect_it_is_told() -> None:
+    process = start("serve", "--port", "0", "--recognizer", "scripted", "--dialect", "azure")
+    assert process.stdout is not None
+    assert process.stdout.readline().split()[0].endswith("/openai/v1")
+    process.terminate()
+    process.communicate(timeout=30)
+
+
+def test_a_dialect_that_does_not_exist_is_told_in_a_sentence(cli: Callable[..., Any]) -> None:
+    ran = cli("serve", "--recognizer", "scripted", "--dialect", "klingon")
+    assert ran.code == 2 and "dialect: 'klingon' given, must be one of: openai, azure" in ran.err
+
+
+@pytest.mark.socket
 def test_a_taken_port_is_told_in_a_sentence(cli: Callable[..., Any], server_url: str) -> None:
     port = server_url.rpartition(":")[2].removesuffix("/v1")
     ran = cli("serve", "--port", port, "--recognizer", "scripted")

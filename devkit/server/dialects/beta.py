@@ -8,12 +8,14 @@ import msgspec
 
 from ....realtime.messages import ErrorDetails, Json
 from ..access import Access, key_of
-from ..errors import RequestRefused, quoted_list
+from ..errors import CLOSE_EXPIRED, RequestRefused, invalid_request, quoted_list
 from ..handshake import Refusal, asks_for_beta, bad_request, judge_key, query_of
-from ..voice import Voice, event_id_of, fields_of, kind_of
+from ..voice import Ending, Voice, event_id_of, fields_of, kind_of
+from ..work import Close
 from .base import Dialect
 from .flat import FIELDS, FORMATS, created_item, flat_format, flat_names, input_of
 
+_EXPIRED = "Your session hit the maximum duration of 30 minutes."
 _UPDATE = "transcription_session.update"
 _IGNORED = ("modalities", "client_secret")
 "Fields of the flat session that change nothing."
@@ -50,6 +52,10 @@ class Beta(Dialect):
 
 class BetaVoice(Voice):
     """Flat sessions, and its own names for four events."""
+
+    def expired(self) -> Ending:
+        """See `Voice`. Its sessions had half an hour."""
+        return invalid_request("session_expired", _EXPIRED), Close(CLOSE_EXPIRED, _EXPIRED)
 
     def incoming(self, frame: bytes | str) -> Iterable[bytes | str | ErrorDetails]:
         """See `Voice`."""

@@ -81,6 +81,8 @@ class VllmVoice(Voice):
         self._queue: deque[bytes | str | None] = deque()
         "Appends; None ends an utterance."
         self._item: object = None
+        "The utterance whose end the session has confirmed."
+        self._finished: object = None
         self._deltas = 0
 
     # From the client ------------------------------------------------------------------------------------------
@@ -150,29 +152,32 @@ class VllmVoice(Voice):
                 yield {"type": "transcription.delta", "delta": ""}
         elif kind == _TRANSCRIPTION + "completed":
             yield {"type": "transcription.done", "text": event.get("transcript"), "usage": _usage(event)}
-            if self._is_ours(event):
-                self._generating = False
+            if self._finishes(event):
                 self._queue.clear()  # with what the client was too early with
         elif kind == _TRANSCRIPTION + "failed":
             yield {"type": "error", "error": _message(event), "code": "processing_error"}
-            if self._is_ours(event):
-                self._generating = False
+            self._finishes(event)
         elif kind == "error":
-            yield self._error(event)
+            yield _error(event)
         elif kind == "input_audio_buffer.committed":
-            self._item = event.get("item_id")
+            self._item = self._item or event.get("item_id")
         elif kind != "session.updated" and not kind.startswith(("input_audio_buffer.", "conversation.item.")):
             yield event
 
-    def _is_ours(self, event: Json) -> bool:
-        """Whether this ends the utterance that is under way (a fault may speak of another)."""
-        return self._item is None or event.get("item_id") == self._item
+    def _finishes(self, event: Json) -> bool:
+        """Whether this ends the utterance that is under way: a fault may tell the end of another, or one end twice."""
+        item = event.get("item_id")
+        if not self._ended or item == self._finished or self._item not in (None, item):
+            return False
+        self._finished, self._generating = item, False
+        return True
 
-    def _error(self, event: Json) -> Json:
-        error = event.get("error")
-        if not isinstance(error, dict):
-            return event
-        return {"type": "error", "error": error.get("message"), "code": error.get("code")}
+
+def _error(event: Json) -> Json:
+    error = event.get("error")
+    if not isinstance(error, dict):
+        return event
+    return {"type": "error", "error": error.get("message"), "code": error.get("code")}
 
 
 def _check_audio(audio: object) -> None:

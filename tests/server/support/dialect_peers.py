@@ -80,7 +80,7 @@ async def post(url: str, body: Any, headers: dict[str, str]) -> tuple[int, Any]:
 
 
 class Trace:
-    """Plays the client's part of a golden trace over real sockets. How text is cut into deltas is the server's affair."""
+    """Plays the client's part of a golden trace over real sockets. How text is cut into deltas is up to the server."""
 
     def __init__(self, base: str, key: str, path: Path) -> None:
         self.base, self.words = base, {"$KEY": key}
