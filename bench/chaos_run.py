@@ -85,7 +85,7 @@ def run(scenario: Scenario, seed: int) -> Row:
     """Play all streams of a scenario at the same time."""
     names = [f"s{number}" for number in range(scenario.streams)]
     began = time.monotonic()
-    with serve(scenario.trouble, names, seed) as targets, ThreadPoolExecutor(len(names)) as pool:
+    with serve(scenario.trouble, names, seed, scenario.dialect) as targets, ThreadPoolExecutor(len(names)) as pool:
 
         def play(name: str) -> Stream:
             time.sleep(random.Random(f"{seed}/{name}/offset").uniform(0.0, 0.3))

@@ -74,6 +74,8 @@ class Scenario:
     turns: str = "server_vad"
     model: str = COMMITTING
     params: Json = field(default_factory=dict)
+    dialect: str = "openai"
+    "What the servers speak; the extension is told nothing of it unless *params* do."
     expect: Expect = field(default_factory=Expect)
     slow: bool = False
     "What it shows takes longer than the quick form."
@@ -161,6 +163,7 @@ def _scenarios() -> Iterator[Scenario]:
     yield from _delays(short)
     yield from _late_text(short)
     yield from _refusals()
+    yield from _dialects()
     yield from _finalizes()
 
 
@@ -250,6 +253,31 @@ def _refusals() -> Iterator[Scenario]:
         told = Expect(lost=None, fatal=2, fatal_at_least=2, fatal_not_before_s=30.0, codes=((code, 4),))
         yield Scenario(name, f"{fault}, for good", "basics", 2, Speech(seconds=75), trouble=Trouble(faults=(name,)),
                        expect=told, slow=True, **NONE)  # fmt: skip
+
+
+def _dialects() -> Iterator[Scenario]:
+    """Other servers: what is promised of one holds of all, in the turns they can be asked for."""
+    azure, beta = {"params": {"dialect": "azure"}}, {"params": {"dialect": "beta"}}
+    ephemeral = {"params": {"dialect": "azure_ephemeral"}}
+    for name, dialect, model, speech, kind in (
+        ("azure", "azure", "speech-prod", Speech(), {**SERVER, **azure}),
+        (
+            "azure-ephemeral",
+            "azure_ephemeral",
+            "speech-prod",
+            Speech(),
+            {**NONE, **ephemeral},
+        ),
+        ("beta", "beta", "whisper-1", Speech(), {**SERVER, **beta}),
+        ("speaches", "speaches", "Systran/faster-whisper-small", Speech(), NONE),
+        ("speaches-local", "speaches", "Systran/faster-whisper-small", VOICED, LOCAL),
+        ("vllm", "vllm", "mistralai/Voxtral-Mini", Speech(), NONE),
+        ("vllm-local", "vllm", "mistralai/Voxtral-Mini", VOICED, LOCAL),
+    ):
+        given: Json = {"model": model, "dialect": dialect, **kind}
+        calm = replace(speech, seconds=12)
+        yield Scenario(f"dialect-{name}", f"none ({dialect})", speech=calm, expect=_SMOOTH, **given)
+        yield Scenario(f"dialect-{name}-kills", f"40 kills ({dialect})", "replay", 4, speech, trouble=_KILLS, **given)
 
 
 def _finalizes() -> Iterator[Scenario]:

@@ -212,7 +212,7 @@ def plan_kills(trouble: Trouble, chance: random.Random) -> list[tuple[float, str
 
 
 @contextlib.contextmanager
-def serve(trouble: Trouble, streams: Iterable[str], seed: int) -> Iterator[dict[str, Target]]:
+def serve(trouble: Trouble, streams: Iterable[str], seed: int, dialect: str = "openai") -> Iterator[dict[str, Target]]:
     """A server for each stream, with that trouble, each in a thread of its own."""
     with contextlib.ExitStack() as stack:
         targets: dict[str, Target] = {}
@@ -220,7 +220,7 @@ def serve(trouble: Trouble, streams: Iterable[str], seed: int) -> Iterator[dict[
             speaking, faults = Speaking(), Faults(trouble.faults, seed=seed)
             recognizer = SlowRecognizer(trouble.thinks_s, random.Random(f"{seed}/{name}/thinks"))
             options = {"recognizer": recognizer, "faults": faults, "middleware": speaking.new_connection}
-            server = stack.enter_context(run_in_thread(**options))
+            server = stack.enter_context(run_in_thread(dialect=dialect, **options))
             plan = plan_kills(trouble, random.Random(f"{seed}/{name}/kills"))
             targets[name] = Target(server, faults, speaking, plan)
         over = threading.Event()
