@@ -28,7 +28,7 @@ from .config_spelling import Spelling, normalise
 from .realtime import endpoint, language
 from .realtime.dialects.choice import DialectChoice
 from .realtime.errors import ConfigurationError, Problem
-from .realtime.models import OpenNoiseReductionOptions, shutdown_notice
+from .realtime.models import ModelRules, OpenNoiseReductionOptions, shutdown_notice
 from .realtime.options import (
     NoiseReductionOptions,
     SessionOptions,
@@ -198,6 +198,12 @@ class OpenAIASRConfig(Section):
             tags = [tag for tag in (configured, *self.input_audio_transcription.languages) if tag is not None]
             configured = next((tag for tag in tags if language.primary_subtag(tag) == code), configured)
         return language.result_language(configured, detected)
+
+    @property
+    def model_rules(self) -> ModelRules:
+        """What can be asked of the model, on this kind of server as far as the configuration tells it."""
+        kind = DialectChoice(self.dialect, self.base_url.get_secret_value()).kind
+        return kind.rules(self.input_audio_transcription.model)
 
     @property
     def connection(self) -> ConnectionSettings:

@@ -191,7 +191,7 @@ def _check_session(config: OpenAIASRConfig, spelling: Spelling) -> Iterator[Prob
     """What the model refuses, known before any socket opens."""
     options = config.session_options()
     model = options.transcription.model
-    rules = DialectChoice(config.dialect, config.base_url.get_secret_value()).kind.rules(model)
+    rules = config.model_rules
     try:
         # Whether the detector can be imported is for the session to find out.
         turns = resolve_turn_detection(options.turn_detection, model, local_vad_available=True, rules=rules)

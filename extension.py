@@ -35,7 +35,6 @@ from .key_command import key_from_command
 from .metadata_history import MetadataHistory
 from .openai_asr_client import Endpoint, OpenAIASRClient, OpenAIASRListener
 from .realtime import events as ev
-from .realtime.dialects.choice import DialectChoice
 from .realtime.errors import ConfigurationError
 from .realtime.models import resolve_turn_detection
 from .realtime.receiving import ITEM_FAILED
@@ -166,13 +165,16 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         for warning in loaded.warnings:
             self._telemetry.key_point("warn", warning)
         options = config.session_options()
-        endpoint, model = self._endpoint(config), options.transcription.model
-        rules = DialectChoice(endpoint.dialect, endpoint.base_url).kind.rules(model)
-        turns = resolve_turn_detection(options.turn_detection, model, local_vad_available=vad.available(), rules=rules)
+        turns = resolve_turn_detection(
+            options.turn_detection,
+            options.transcription.model,
+            local_vad_available=vad.available(),
+            rules=config.model_rules,
+        )
         try:
             client = OpenAIASRClient(
                 options.replace(turn_detection=turns),
-                endpoint,
+                self._endpoint(config),
                 self,
                 input_format=(config.input_encoding, config.channels, config.sample_rate),
             )

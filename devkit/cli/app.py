@@ -98,6 +98,7 @@ def _transcribe(
     format: Annotated[str, typer.Option(help=f"One of {', '.join(FORMATS)}.")] = "text",
     url: Annotated[str | None, typer.Option(help="Base URL of a server, e.g. ws://127.0.0.1:8765/v1")] = None,
     model: Annotated[str | None, typer.Option(help="Model to ask for.")] = None,
+    dialect: Annotated[str | None, typer.Option(help="Kind of server: azure, vllm, ...")] = None,
     language: Annotated[str | None, typer.Option(help="Language spoken, e.g. en-US.")] = None,
     graph: Annotated[
         str | None, typer.Option(help="Graph to use: an app's folder or property.json, or a graph alone.")
@@ -130,6 +131,7 @@ def _transcribe(
         format=format,
         url=url,
         model=model,
+        dialect=dialect,
         language=language,
         graph=graph,
         graph_name=name,

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 from ...config import OpenAIASRConfig
 from ...realtime.errors import ConfigurationError
-from ...realtime.models import rules_for
 from .failure import wrong_use
 from .graphs import TranscriptionGraph
 
@@ -31,6 +30,8 @@ class Destination:
     "As it may be shown: no secrets."
     model: str
     on_this_machine: bool
+    streams: bool
+    "The model sends text while the speaker speaks."
     settings: frozenset[str]
     "Names of the parameters that the node itself sets."
 
@@ -39,7 +40,7 @@ class Destination:
         """Default speed; None is as fast as audio settles."""
         if self.on_this_machine:
             return None
-        return MAX_STREAMING_SPEED if rules_for(self.model).streams_before_commit else MAX_SPEED
+        return MAX_STREAMING_SPEED if self.streams else MAX_SPEED
 
 
 def destination_of(graph: TranscriptionGraph, *, url_given: bool) -> Destination | None:
@@ -59,6 +60,7 @@ def destination_of(graph: TranscriptionGraph, *, url_given: bool) -> Destination
         url=settings.display_url,
         model=config.input_audio_transcription.model,
         on_this_machine=is_on_this_machine(settings.base_url),
+        streams=config.model_rules.streams_before_commit,
         settings=frozenset(config.model_fields_set),
     )
 

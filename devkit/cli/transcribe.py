@@ -58,6 +58,7 @@ class Request:
     format: str = "text"
     url: str | None = None
     model: str | None = None
+    dialect: str | None = None
     language: str | None = None
     graph: str | None = None
     graph_name: str | None = None
@@ -106,6 +107,8 @@ def _graph(request: Request) -> TranscriptionGraph:
         graph.set_param("base_url", request.url)
     if request.model is not None:
         graph.set_param("input_audio_transcription.model", request.model)
+    if request.dialect is not None:
+        graph.set_param("dialect", request.dialect)
     if request.language is not None:
         graph.set_param("input_audio_transcription.language", request.language)
     if request.debug and graph.is_ours:
