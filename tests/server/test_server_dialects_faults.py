@@ -10,10 +10,15 @@ from typing import Any
 
 import pytest
 from dialect_peers import closed, receive, refusal, say, until
-from server_peers import append, speech
+from server_peers import EPOCH, append, speech
 from ten_packages.extension.openai_asr_python.devkit.server.app import LocalServer
+from ten_packages.extension.openai_asr_python.devkit.server.dialects.vllm import VllmVoice
 from ten_packages.extension.openai_asr_python.devkit.server.faults import Faults
+from ten_packages.extension.openai_asr_python.devkit.server.faults_layer import Layer, Link, Tally
+from ten_packages.extension.openai_asr_python.devkit.server.identifiers import Identifiers
 from ten_packages.extension.openai_asr_python.devkit.server.scripted_recognizer import ScriptedRecognizer
+from ten_packages.extension.openai_asr_python.devkit.server.server_session import ServerSession
+from ten_packages.extension.openai_asr_python.devkit.server.work import Abort
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
@@ -202,6 +207,33 @@ async def test_no_junk_makes_the_server_stumble(dialect: str) -> None:
             await frame_with(peer.socket, f'"{peer.tongue.text}":"word{number}"')
         await say(peer.socket, {"type": "bogus"})
         await frame_with(peer.socket, "validation error" if dialect == "speaches" else "bogus")
+
+
+def test_vllms_utterance_is_not_ended_by_text_of_another() -> None:
+    voice = VllmVoice(frozenset(), 0)
+    begin = '{"type": "input_audio_buffer.commit", "final": false}'
+    end = begin.replace("false", "true")
+    assert list(voice.incoming('{"type": "session.update", "model": "m"}'))
+    assert list(voice.incoming(begin)) == []
+    list(voice.outgoing({"type": TRANSCRIPTION + "completed", "item_id": "a ghost", "transcript": "boo"}))
+    assert list(voice.incoming(end)) == [b'{"type":"input_audio_buffer.commit"}']
+
+
+@pytest.mark.parametrize(
+    ("kind", "inside"),
+    [(TRANSCRIPTION + "delta", {"type": "transcription.delta", "delta": "x"}), ("input_audio_buffer.committed", None)],
+)
+def test_a_frame_that_is_cut_in_the_middle_is_one_of_the_dialect(kind: str, inside: object) -> None:
+    class Cuts(Layer):
+        def outgoing(self, event: dict[str, Any], now: float) -> Any:
+            return (Abort(inside={"type": kind, "item_id": "i", "delta": "x"}),)
+
+    arguments = {"at": 0.0, "after": None, "for": None}
+    link = Link(1, 0.0, EPOCH, "0", {"type": "audio/pcm", "rate": 16000})
+    layer = Cuts(arguments, Tally(1, None, 0.0), link)
+    voice = VllmVoice(frozenset(), 0)
+    session = ServerSession(Identifiers(0), now=0.0, epoch=EPOCH, middleware=[layer], voice=voice)
+    assert session.messages() == [Abort(inside=inside)]
 
 
 async def frame_with(socket: ClientConnection, text: str) -> None:

@@ -198,6 +198,15 @@ async def test_text_of_a_later_turn_may_come_first_and_the_chain_is_a_guess() ->
         assert third == committed[0]["item_id"] == finished[-1]["item_id"]
 
 
+async def test_errors_say_neither_code_nor_what_they_answer() -> None:
+    async with session() as socket:
+        await receive(socket)
+        await say(socket, {**COMMIT, "event_id": "c_1"})
+        error = (await receive(socket))["error"]
+        assert (error["code"], error["param"], error["event_id"]) == (None, None, None)
+        assert "100ms" in error["message"]
+
+
 async def test_failed_text_is_an_error_that_names_no_item() -> None:
     async with session(Line("", error=ErrorDetails(type="server_error", message="gone"))) as socket:
         await own_turns(socket)

@@ -131,6 +131,14 @@ async def test_a_second_beginning_is_ignored_without_a_word() -> None:
         assert await text(socket) == "b1 b2"
 
 
+async def test_a_beginning_before_the_last_text_is_ignored_too() -> None:
+    async with session(Line("first", delay_s=0.2)) as socket:
+        await say(socket, BEGIN, append(silence(100, 16000)), END, BEGIN, block(7))
+        assert await text(socket) == "first"
+        await say(socket, BEGIN, block(9), END)
+        assert await text(socket) == "b9"
+
+
 async def test_an_end_without_a_beginning_ends_the_next_utterance() -> None:
     async with session() as socket:
         await say(socket, END, BEGIN)
