@@ -33,18 +33,18 @@ def http_base(url: str) -> str:
 
 
 async def mint_client_secret(
-    url: str, key: str, credentials: Mapping[str, str], model: str, *, proxy: str | None, ca_file: str | None
+    url: str, key: str, credentials: Mapping[str, str], model: str, *, proxy: str | None, tls: ssl.SSLContext | None
 ) -> str:
     """Buy a secret for one transcription session at the service of *url*. Raises `SecretRefused`.
 
-    *credentials*: the headers that carry *key*. *ca_file* must be readable. The caller bounds the time.
+    *credentials*: the headers that carry *key*. The caller bounds the time.
     """
     openai: Any = await asyncio.to_thread(importlib.import_module, "openai")
     transport: dict[str, Any] = {}
     if proxy is not None:
         transport["proxy"] = proxy
-    if ca_file is not None:
-        transport["verify"] = ssl.create_default_context(cafile=ca_file)
+    if tls is not None:
+        transport["verify"] = tls
     try:
         async with openai.AsyncOpenAI(
             api_key=key,

@@ -44,6 +44,7 @@ from .realtime.lifecycle import SessionState
 from .realtime.limiter import DialLimiter
 from .realtime.options import SessionOptions
 from .realtime.session import Session
+from .tls import tls_context
 
 __all__ = ["Endpoint", "OpenAIASRClient", "OpenAIASRListener", "Transport", "TransportClosed"]
 
@@ -183,7 +184,7 @@ def _closing() -> Any:
 
 async def dial_websocket(url: str, headers: Mapping[str, str], endpoint: Endpoint) -> Transport:
     """Open a WebSocket: no compression, bounded messages, no pings of the library's own. Raises `TransportRefused`."""
-    options = _tls_options(url, endpoint)
+    options = await _tls_options(url, endpoint)
     if endpoint.proxy is not None:
         if "proxy" not in inspect.signature(websockets_connect.__init__).parameters:
             raise TransportRefused(0, "params.proxy needs websockets 15 or later: pip install 'websockets>=15'")
@@ -217,11 +218,11 @@ async def dial_websocket(url: str, headers: Mapping[str, str], endpoint: Endpoin
     return WebSocketTransport(socket)
 
 
-def _tls_options(url: str, endpoint: Endpoint) -> dict[str, Any]:
-    if not endpoint.ca_file or not url.startswith("wss:"):
+async def _tls_options(url: str, endpoint: Endpoint) -> dict[str, Any]:
+    if not url.startswith("wss:"):
         return {}
     try:
-        return {"ssl": ssl.create_default_context(cafile=endpoint.ca_file)}
+        return {"ssl": await tls_context(endpoint.ca_file)}
     except OSError as exc:  # SSLError, for a file without certificates, is one
         why = "it holds no certificate" if isinstance(exc, ssl.SSLError) else exc.strerror or type(exc).__name__
         raise TransportRefused(0, f"params.ca_file {endpoint.ca_file} cannot be used: {why}") from None
@@ -566,10 +567,9 @@ class OpenAIASRClient:
 
     async def _mint(self, url: str, key: str, credentials: Mapping[str, str]) -> str:
         endpoint, model = self._endpoint, self._session.options.transcription.model
-        _tls_options(url, endpoint)  # so that an authorities' file that cannot be used is named here as anywhere
         try:
             return await mint_client_secret(
-                url, key, credentials, model, proxy=endpoint.proxy, ca_file=endpoint.ca_file
+                url, key, credentials, model, proxy=endpoint.proxy, tls=(await _tls_options(url, endpoint)).get("ssl")
             )
         except SecretRefused as exc:
             raise TransportRefused(exc.status, str(exc), exc.headers) from None
