@@ -20,6 +20,7 @@ _loader = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_loader)
 _loader.load_extension()
 
+from sdk_watch import frames_are_the_providers, sdk_watch  # noqa: E402, F401  (fixtures of every test)
 from ten_runtime import App, TenEnv  # noqa: E402  (importable only once the loader has run)
 
 # A shell that starts us in the background has us ignore Ctrl-C, and with us every process a test starts and interrupts.
