@@ -45,7 +45,8 @@ def message_problems(declared: dict[tuple[str, str], Json], kind: str, name: str
     """What is wrong with one message, as sentences; *kind* is `data` or `result`."""
     entry = declared.get((kind, name))
     if entry is None:
-        return [] if name in UNDECLARED else [f"{kind} {name!r} is not in the interface"]
+        # Whoever sends us a command of a name of his own gets a result of that name.
+        return [] if kind == "result" or name in UNDECLARED else [f"{kind} {name!r} is not in the interface"]
     properties: Json = entry.get("property", {}).get("properties", {})
     required = (*entry.get("required", ()), *entry.get("property", {}).get("required", ()))
     found = [f"{field} is required and missing" for field in required if field not in payload]
