@@ -207,6 +207,8 @@ OWN_CODES: tuple[OwnCode, ...] = (
     OwnCode("fatal", "Audio came after the fatal error.", _NO_TEXT, "See the fatal error."),
     OwnCode("stopped", "The stream was stopped before this audio had its text.", _NO_TEXT,
             "Finalize before you stop, or raise `stop_drain_ms`."),
+    OwnCode("listener_slow", "The graph took messages so slowly that thousands waited.",
+            "Leaves out the oldest partials, then other events; says how many.", "Find what blocks behind `asr_result`."),
     OwnCode("bytes_per_sample", "Frames say a sample size that `input_encoding` does not have.",
             "Leaves such frames out.", "Send 16-bit samples, or set `input_encoding`."),
     OwnCode("data_fmt", "Frames have their channels one behind the other.", "Leaves such frames out.",
