@@ -13,13 +13,30 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+_PIECES = re.compile(r"(\*+|\?)")
 
 
 def include_pattern(glob: str) -> re.Pattern[str]:
-    """The paths a glob of ``package.include`` names: ``*`` stays inside a folder, ``**`` does not."""
-    parts = re.split(r"(\*\*/?|\*|\?)", glob)
-    meaning = {"**": ".*", "**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(meaning.get(part, re.escape(part)) for part in parts))
+    """The paths a glob of ``package.include`` names, as TEN's tools read it.
+
+    ``/`` is a hard separator: ``*`` and ``?`` stay inside a folder. Only ``**`` that is a whole part of the path
+    (``**/x``, ``a/**/b``, ``a/**``) stands for any folders; anywhere else, as in ``**.py``, it is a plain ``*``.
+    Raises ValueError for a glob with characters that need not mean the same to every tool.
+    """
+    folders = glob.split("/")
+    if re.search(r"[\[\]{}\\!]", glob) or {"", ".", ".."} & set(folders):
+        raise ValueError(
+            f"manifest.json, package.include: '{glob}': write a path from the root, with *, ** and ? alone"
+        )
+    last = folders.pop()
+    above = ["(?:.+/)?" if folder == "**" else f"{_part_pattern(folder)}/" for folder in folders]
+    return re.compile("".join(above) + (".+" if last == "**" else _part_pattern(last)))
+
+
+def _part_pattern(part: str) -> str:
+    """What a part of a path may be, between two slashes."""
+    pieces = _PIECES.split(part)
+    return "".join("[^/]" if piece == "?" else "[^/]*" if piece[:1] == "*" else re.escape(piece) for piece in pieces)
 
 
 def package_files(root: Path = ROOT) -> list[Path]:

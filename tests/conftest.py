@@ -20,7 +20,9 @@ _loader = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_loader)
 _loader.load_extension()
 
+from sdk_watch import frames_are_the_providers, sdk_watch  # noqa: E402, F401  (fixtures of every test)
 from ten_runtime import App, TenEnv  # noqa: E402  (importable only once the loader has run)
+from ten_watch import messages_are_tens, ten_watch  # noqa: E402, F401
 
 # A shell that starts us in the background has us ignore Ctrl-C, and with us every process a test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

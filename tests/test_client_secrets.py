@@ -102,6 +102,24 @@ async def test_a_certificate_trusted_by_ca_file_lets_words_through(certificate: 
     assert heard.texts == ["b5 b6"] and heard.of(ev.ClientError) == []
 
 
+@pytest.mark.parametrize("named_by", ["SSL_CERT_FILE", "ca_file"])
+async def test_the_environment_names_whom_to_trust_and_ca_file_wins(
+    certificate: tuple[Path, Path], named_by: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.pem"
+    other.write_text("")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0] if named_by == "SSL_CERT_FILE" else other))
+    async with LocalServer(port=0, recognizer="scripted") as server:
+        async with behind_tls(server, certificate) as url:
+            client, heard = socket_client(
+                url, endpoint={"ca_file": str(certificate[0])} if named_by == "ca_file" else {}
+            )
+            client.start()
+            await heard.first(ev.Connected)
+            await client.stop()
+    assert heard.of(ev.ClientError) == []
+
+
 async def test_tls_to_a_server_without_it_is_told() -> None:
     async with raw_server(b"HTTP/1.1 400 Bad Request\r\n\r\n", reads=False) as url:
         client, heard = socket_client(url.replace("ws:", "wss:"))

@@ -133,7 +133,7 @@ def test_only_the_client_opens_sockets() -> None:
     knowing = {file for file in extension if absolute_imports(file) & SOCKET_LIBRARIES}
     assert knowing <= {"openai_asr_client.py"}
     # The vendor's SDK, imported by name when it is needed, opens them too.
-    sdk = {file for file in extension if 'import_module("openai")' in (ROOT / file).read_text(encoding="utf-8")}
+    sdk = {file for file in extension if 'import_module, "openai"' in (ROOT / file).read_text(encoding="utf-8")}
     assert sdk == {"client_secret.py"}
 
 
@@ -192,12 +192,34 @@ def test_the_ten_package_holds_the_extension_and_nothing_else() -> None:
     assert not foreign
 
 
-def test_a_star_of_the_include_list_stays_in_its_folder() -> None:
-    pattern = load_package_script()["include_pattern"]
-    assert pattern("*.py").fullmatch("addon.py")
-    assert not pattern("*.py").fullmatch("devkit/package.py")
-    assert pattern("realtime/**/*.py").fullmatch("realtime/session.py")
-    assert pattern("docs/**").fullmatch("docs/a/b.md")
+@pytest.mark.parametrize(
+    ("glob", "inside", "outside"),
+    [
+        ("*.py", ["addon.py", ".py"], ["devkit/package.py", "addon.pyc", "addonxpy"]),
+        ("**.py", ["addon.py"], ["devkit/package.py"]),  # `**` beside other characters is a plain star
+        ("**/*.py", ["addon.py", "a/b/addon.py"], ["addon.md"]),
+        ("realtime/*.py", ["realtime/session.py"], ["realtime/a/session.py", "audio/session.py", "realtime/.pyc"]),
+        ("realtime/**/*.py", ["realtime/session.py", "realtime/a/b/c.py"], ["realtimes/session.py"]),
+        ("docs/**", ["docs/a.md", "docs/a/b.md"], ["docs", "docs/", "adocs/a.md"]),
+        ("docs/**.md", ["docs/a.md"], ["docs/a/b.md"]),
+        ("**", ["a", "a/b/c"], []),
+        ("a?.md", ["ab.md"], ["a.md", "a/.md", "abc.md"]),
+        ("LICENSE", ["LICENSE"], ["a/LICENSE", "LICENSES"]),
+        ("a.b*", ["a.bc"], ["axbc"]),
+    ],
+)
+def test_a_glob_of_the_include_list_names_what_ten_takes_it_for(
+    glob: str, inside: list[str], outside: list[str]
+) -> None:
+    pattern = load_package_script()["include_pattern"](glob)
+    assert [path for path in inside if not pattern.fullmatch(path)] == []
+    assert [path for path in outside if pattern.fullmatch(path)] == []
+
+
+@pytest.mark.parametrize("glob", ["*.{py,md}", "[ab].py", "/addon.py", "./addon.py", "../x", "docs/", "a//b", "!x", ""])
+def test_a_glob_that_is_not_the_same_to_every_tool_is_refused(glob: str) -> None:
+    with pytest.raises(ValueError, match=r"package\.include"):
+        load_package_script()["include_pattern"](glob)
 
 
 def test_requirements_are_the_dependencies_of_the_wheel() -> None:

@@ -83,6 +83,11 @@ class Peer:
             }
         )
 
+    def update_with(self, session: dict[str, Any]) -> list[dict[str, Any]]:
+        """`session.update` with this whole session; forgets `session.created`."""
+        self.events()
+        return self.say({"type": "session.update", "session": session})
+
     def commit(self) -> list[dict[str, Any]]:
         return self.say({"type": "input_audio_buffer.commit", "event_id": "commit"})
 
