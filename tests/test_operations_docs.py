@@ -19,13 +19,14 @@ from ten_packages.extension.openai_asr_python.config_spelling import ENVIRONMENT
 from ten_packages.extension.openai_asr_python.devkit.server.tones import make_block
 from ten_packages.extension.openai_asr_python.realtime import events as ev
 from ten_packages.extension.openai_asr_python.realtime.models import shutdown_notice
+from ten_packages.extension.openai_asr_python.realtime.overdue import OVERDUE
 from ten_packages.extension.openai_asr_python.telemetry import Telemetry
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 PRODUCT = [
     *sorted(ROOT.glob("*.py")),
-    *sorted((ROOT / "realtime").glob("*.py")),
+    *sorted((ROOT / "realtime").rglob("*.py")),
     *sorted((ROOT / "audio").glob("*.py")),
 ]
 BASE_METRICS = {"connect_delay", "ttfw", "ttlw", "actual_send", "actual_send_delta", "vendor_metrics"}
@@ -99,6 +100,7 @@ def all_logged() -> set[str]:
     found = {beginning for path in PRODUCT for beginning in logged(path.read_text(encoding="utf-8"))}
     # Lines whose text a function makes of more than one part.
     found |= {"property ", "model ", "the server has ", "<hook> failed: "}
+    found |= {f"{OVERDUE}: "}  # a constant in the code
     found |= {"… ms of audio from … ms on will have no transcript ("}
     return found
 
