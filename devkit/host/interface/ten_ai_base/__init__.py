@@ -1,4 +1,4 @@
-"""Stand-in for the part of ten_ai_base that a speech-to-text extension touches, at version 0.7.41."""
+"""Stand-in for the part of ten_ai_base that a speech-to-text extension touches, in one of three generations."""
 
 from .asr import AsyncASRBaseExtension
 from .audio_buffer_manager import AudioBufferManager
