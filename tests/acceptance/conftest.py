@@ -1,0 +1,101 @@
+"""What the acceptance suite runs against: a local server that says lines, or the service itself with `--live`.
+
+Options (see tests/conftest.py): `--extension_name`, `--config_dir`, `--live`. Without a real runtime the embedded host
+runs it, in the generation of ten_ai_base that TEN_AI_BASE_GENERATION names, and minutes pass in seconds.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import acceptance
+import pytest
+import ten_runtime
+from acceptance import Bench
+from shared_time import shared_time
+from ten_packages.extension.openai_asr_python import openai_asr_client
+from ten_packages.extension.openai_asr_python.connect_limit import SharedLimiter
+from ten_packages.extension.openai_asr_python.devkit.server import app as server_app
+from ten_packages.extension.openai_asr_python.devkit.server.scripted_recognizer import Line, ToldSession
+
+KEY = "sk-acceptance-0123456789"
+EMBEDDED = Path(ten_runtime.__file__ or "").parent.parent == acceptance.ROOT / "devkit" / "host" / "interface"
+LINES = {
+    "en": ("The weather is beautiful this morning and the sun is shining.", "There was a lot of snow last winter."),
+    "zh": ("明天下午要下雨。",),
+    "es": ("Mañana por la tarde va a llover.",),
+}
+
+
+class Reader:
+    """A recogniser that says its lines over and over, whatever it hears."""
+
+    vad = "energy"
+
+    def __init__(self, language: str) -> None:
+        self._lines = itertools.cycle(Line(text, language=language, delay_s=0.2) for text in LINES[language])
+
+    async def start(self) -> None:
+        """Nothing to load."""
+
+    async def stop(self) -> None:
+        """Nothing to give back."""
+
+    def session(self, request: Any) -> ToldSession:
+        """Begin an utterance."""
+        return ToldSession(next(self._lines), 300, request.partials)
+
+
+@pytest.fixture(autouse=True)
+def fast_clock(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Time passes only while nobody works: on a host whose loops we make, with a server of our own."""
+    if not EMBEDDED or request.config.getoption("live"):
+        yield
+        return
+    with shared_time() as clock:
+        ours = {"clock": clock.now, "limiter": SharedLimiter()}
+        defaults = openai_asr_client.OpenAIASRClient.__init__.__kwdefaults__
+        with (
+            mock.patch.dict(defaults, ours),
+            mock.patch.object(server_app, "time", SimpleNamespace(monotonic=clock.now, time=time.time)),
+        ):
+            yield
+
+
+@pytest.fixture
+def bench(request: pytest.FixtureRequest, fast_clock: None) -> Bench:
+    """The extension under test."""
+    option = request.config.getoption
+    return Bench(option("extension_name"), Path(option("config_dir")), EMBEDDED and not option("live"))
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest, fast_clock: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A server in the environment that recognises one language: English, or `@pytest.mark.parametrize("server", ...)`."""
+    language = getattr(request, "param", "en")
+    if request.config.getoption("live"):
+        assert os.environ.get("OPENAI_API_KEY"), "--live needs OPENAI_API_KEY"
+        if language != "en":
+            pytest.skip(f"the recordings of this project are English: nothing to say in {language} to a real service")
+        yield
+        return
+    with server_app.run_in_thread(recognizer=Reader(language), api_key=KEY) as local:
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        monkeypatch.setenv("OPENAI_BASE_URL", local.url)
+        for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+            monkeypatch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def clip() -> acceptance.ReadClip:
+    """Recorded speech: `clip("en")`."""
+    return functools.cache(acceptance.clip)
