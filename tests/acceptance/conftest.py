@@ -79,7 +79,7 @@ def bench(request: pytest.FixtureRequest, fast_clock: None) -> Bench:
 
 @pytest.fixture
 def server(request: pytest.FixtureRequest, fast_clock: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A server in the environment that recognises one language: English, or `@pytest.mark.parametrize("server", ...)`."""
+    """A server in the environment that recognises one language: English, unless parametrized."""
     language = getattr(request, "param", "en")
     if request.config.getoption("live"):
         assert os.environ.get("OPENAI_API_KEY"), "--live needs OPENAI_API_KEY"

@@ -3,11 +3,11 @@
 It uses nothing but TEN's API, so it runs on a real runtime as on the embedded host. There it goes by a clock of its own
 that stands still while anybody works (`shared_time.py`), so five minutes take seconds.
 
-    def scenario(...) -> None:
-        async def scenario(call: Call) -> None:
-            await speak(call, bench.clip("en"), "session_1")
-            ...
-        bench.run(bench.config("en"), scenario)
+    async def scenario(call: Call) -> None:
+        await bench.speak(call, clip("en"), "session_1")
+        await finalized(call, "finalize_1", "session_1")
+
+    call = bench.run(bench.config("en"), scenario)
 """
 
 from __future__ import annotations
