@@ -6,6 +6,7 @@ runs it, in the generation of ten_ai_base that TEN_AI_BASE_GENERATION names, and
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import itertools
 import os
@@ -13,7 +14,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 from unittest import mock
 
 import acceptance
@@ -24,24 +24,26 @@ from shared_time import shared_time
 from ten_packages.extension.openai_asr_python import openai_asr_client
 from ten_packages.extension.openai_asr_python.connect_limit import SharedLimiter
 from ten_packages.extension.openai_asr_python.devkit.server import app as server_app
-from ten_packages.extension.openai_asr_python.devkit.server.scripted_recognizer import Line, ToldSession
+from ten_packages.extension.openai_asr_python.devkit.server.recognizers import Recognition, RecognitionRequest
+from ten_packages.extension.openai_asr_python.devkit.server.vad import RATE
 
 KEY = "sk-acceptance-0123456789"
 EMBEDDED = Path(ten_runtime.__file__ or "").parent.parent == acceptance.ROOT / "devkit" / "host" / "interface"
 LINES = {
-    "en": ("The weather is beautiful this morning and the sun is shining.", "There was a lot of snow last winter."),
-    "zh": ("明天下午要下雨。",),
-    "es": ("Mañana por la tarde va a llover.",),
+    "en": "the weather is beautiful this morning and the sun is shining".split(),
+    "zh": list("明天下午要下雨"),
+    "es": "mañana por la tarde va a llover".split(),
 }
+WORD_MS = 300
 
 
 class Reader:
-    """A recogniser that says its lines over and over, whatever it hears."""
+    """A recogniser that hears its lines in any audio, over and over, a word every `WORD_MS`."""
 
     vad = "energy"
 
     def __init__(self, language: str) -> None:
-        self._lines = itertools.cycle(Line(text, language=language, delay_s=0.2) for text in LINES[language])
+        self._language = language
 
     async def start(self) -> None:
         """Nothing to load."""
@@ -49,9 +51,34 @@ class Reader:
     async def stop(self) -> None:
         """Nothing to give back."""
 
-    def session(self, request: Any) -> ToldSession:
+    def session(self, request: RecognitionRequest) -> Reading:
         """Begin an utterance."""
-        return ToldSession(next(self._lines), 300, request.partials)
+        return Reading(self._language, request.partials)
+
+
+class Reading:
+    """One utterance. See `RecognitionSession`."""
+
+    def __init__(self, language: str, partials: bool) -> None:
+        self._language, self._partials = language, partials
+        self._heard_bytes = 0
+
+    async def accept(self, pcm: bytes) -> str | None:
+        before = self._text()
+        self._heard_bytes += len(pcm)
+        return self._text() if self._partials and self._text() != before else None
+
+    async def finish(self) -> Recognition:
+        await asyncio.sleep(0.2)
+        return Recognition(self._text(), language=self._language)
+
+    async def abandon(self) -> None:
+        """Nothing to give back."""
+
+    def _text(self) -> str:
+        words = itertools.cycle(LINES[self._language])
+        count = self._heard_bytes // (RATE * 2 * WORD_MS // 1000)
+        return ("" if self._language == "zh" else " ").join(itertools.islice(words, count))
 
 
 @pytest.fixture(autouse=True)
