@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 RATE = 16_000
 FRAME_BYTES = 320
 FRAME_S = 0.01
-BURST = 10
+BURST = 20
 "Frames at a time where time is virtual: each wait costs a millisecond there."
 SETTLE_S = 1.5
 "Between the last frame and the finalize; no frame comes meanwhile, so no recogniser hears the silence."

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
-_POLL_S = 0.001
-"How long an idle loop looks at its sockets before it asks again whether time may pass."
+_LOOK_S = 0.001
+"Real time after which an idle loop looks at its sockets again, if no other loop gives it a reason before."
 
 
 @dataclass(eq=False)
@@ -42,9 +42,9 @@ class SharedClock:
     def __init__(self) -> None:
         self._now = time.monotonic()
         self._turn = 0
-        "Counts how often any loop became idle, or ceased to be."
+        "Counts what may concern others: a loop that became idle or ceased to be, time that passed."
         self._members: list[_Member] = []
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
 
     def now(self) -> float:
         """Seconds, as of `time.monotonic` when the clock was made."""
@@ -62,11 +62,12 @@ class SharedClock:
             self._idle(member, math.inf if timeout is None else self._now + timeout)
             while not self._due(member):
                 turn = self._turn
-                ready = look(_POLL_S)
+                ready = look(0)
                 if ready:
                     self._busy(member)
                     return ready
                 member.looked_after = turn
+                self._wait_for_news(turn)
             return look(0)
 
         loop.time = self.now
@@ -77,12 +78,12 @@ class SharedClock:
     def _idle(self, member: _Member, deadline: float) -> None:
         with self._lock:
             member.deadline = deadline
-            self._turn += 1
+            self._news()
 
     def _busy(self, member: _Member) -> None:
         with self._lock:
             member.deadline = None
-            self._turn += 1
+            self._news()
 
     def _due(self, member: _Member) -> bool:
         """Whether *member*'s timer is due, after letting time pass if it may."""
@@ -92,8 +93,17 @@ class SharedClock:
             if member.deadline > self._now:
                 return False
             member.deadline = None
-            self._turn += 1
+            self._news()
             return True
+
+    def _wait_for_news(self, turn: int) -> None:
+        with self._lock:
+            if self._turn == turn:
+                self._lock.wait(_LOOK_S)
+
+    def _news(self) -> None:
+        self._turn += 1
+        self._lock.notify_all()
 
     def _let_time_pass(self) -> None:
         self._members = [member for member in self._members if not member.loop.is_closed()]
@@ -103,9 +113,7 @@ class SharedClock:
         if len(known) == len(running) and math.isfinite(soonest := min(known, default=math.inf)):
             if soonest > self._now:
                 self._now = soonest
-                for member in running:
-                    if member.deadline is not None and member.deadline <= soonest:
-                        member.loop._write_to_self()  # or it would notice only after its poll
+                self._news()
 
 
 @contextlib.contextmanager
