@@ -10,19 +10,14 @@ import asyncio
 import functools
 import itertools
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from unittest import mock
 
 import acceptance
 import pytest
 import ten_runtime
 from acceptance import Bench
-from shared_time import shared_time
-from ten_packages.extension.openai_asr_python import openai_asr_client
-from ten_packages.extension.openai_asr_python.connect_limit import SharedLimiter
+from fast_calls import fast_calls
 from ten_packages.extension.openai_asr_python.devkit.server import app as server_app
 from ten_packages.extension.openai_asr_python.devkit.server.recognizers import Recognition, RecognitionRequest
 from ten_packages.extension.openai_asr_python.devkit.server.vad import RATE
@@ -87,14 +82,8 @@ def fast_clock(request: pytest.FixtureRequest) -> Iterator[None]:
     if not EMBEDDED or request.config.getoption("live"):
         yield
         return
-    with shared_time() as clock:
-        ours = {"clock": clock.now, "limiter": SharedLimiter()}
-        defaults = openai_asr_client.OpenAIASRClient.__init__.__kwdefaults__
-        with (
-            mock.patch.dict(defaults, ours),
-            mock.patch.object(server_app, "time", SimpleNamespace(monotonic=clock.now, time=time.time)),
-        ):
-            yield
+    with fast_calls():
+        yield
 
 
 @pytest.fixture
