@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from acceptance import SETTLE_S, Bench, ReadClip, check_results, finalized
 from asr_tester import Call
 
 SESSION = "accept_metrics_1"
 
 
-def test_metrics_are_complete_and_the_callers(bench: Bench, server: None, clip: ReadClip) -> None:
+@pytest.mark.parametrize("silent_s", [0, 11], ids=["speaks at once", "says nothing at first"])
+def test_metrics_are_complete_and_the_callers(bench: Bench, server: None, clip: ReadClip, silent_s: int) -> None:
     async def scenario(call: Call) -> None:
+        await asyncio.sleep(silent_s)
         await bench.speak(call, clip("en"), SESSION)
         await asyncio.sleep(SETTLE_S)
         await finalized(call, "finalize_1", SESSION)

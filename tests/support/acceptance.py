@@ -113,7 +113,8 @@ def clip(language: str) -> bytes:
     pieces = [silence(300)]
     for sentence in chosen:
         pieces += [pcm[sentence["start_ms"] * 16 : sentence["end_ms"] * 16].tobytes(), silence(400)]
-    return b"".join(pieces) + silence(60) + bytes(304)
+    body = b"".join([*pieces, silence(60)])
+    return body + bytes(-len(body) % FRAME_BYTES) + bytes(304)
 
 
 def silence(ms: int) -> bytes:

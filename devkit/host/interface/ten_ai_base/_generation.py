@@ -18,7 +18,8 @@ def _chosen() -> str:
     asked = os.environ.get(VARIABLE) or DEFAULT
     if asked not in GENERATIONS:
         raise ImportError(
-            f"{VARIABLE}: {asked!r} given, must be one of {', '.join(GENERATIONS)} (unset means {DEFAULT})"
+            f"{VARIABLE}: {asked!r} given, must be one of {', '.join(GENERATIONS)} (unset means {DEFAULT})",
+            name="ten_ai_base",
         )
     return asked
 
