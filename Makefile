@@ -9,6 +9,9 @@ PYTHON      ?= python3
 VENV        ?= .venv
 PYTEST_ARGS ?=
 CHAOS_ARGS  ?=
+# Of ten_ai_base, besides the one the embedded host has unless told otherwise (docs/host.md).
+GENERATIONS ?= 0.7.41 0.7.48
+GENERATION_TESTS ?= tests/acceptance tests/extension tests/host/test_host_asr_base.py
 
 BIN   := $(VENV)/bin
 SITE  := .ten/app/ten_packages/extension
@@ -29,7 +32,7 @@ STALE := stale-environment
 endif
 endif
 
-.PHONY: help setup format check test chaos demo samples package clean stale-environment
+.PHONY: help setup format check test generations chaos demo samples package clean stale-environment
 .DELETE_ON_ERROR:
 
 help:
@@ -37,6 +40,7 @@ help:
 	@echo "make demo      transcribe a recording through a graph, the extension, a socket and an offline recogniser"
 	@echo "make check     ruff and mypy"
 	@echo "make test      check, then all tests (PYTEST_ARGS='-k finalize' picks some)"
+	@echo "make generations   acceptance and black-box tests on the other generations of ten_ai_base"
 	@echo "make chaos     hundreds of faults against the extension, as a table (CHAOS_ARGS='--quick --only kills')"
 	@echo "make format    put the code into the project's style"
 	@echo "make samples   make the two recordings again (needs flite)"
@@ -79,6 +83,15 @@ check: setup
 
 test: check
 	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS)
+	@[ -n "$(PYTEST_ARGS)" ] || $(MAKE) --no-print-directory generations GENERATION_TESTS=tests/acceptance
+
+# Side by side: these tests wait more than they compute.
+generations: setup
+	@jobs=; for one in $(GENERATIONS); do \
+	  ( log=$(VENV)/generation-$$one.log; export TEN_AI_BASE_GENERATION=$$one; \
+	    if $(BIN)/python -m pytest -q $(GENERATION_TESTS) >$$log 2>&1; then echo "ten_ai_base $$one: `tail -n 1 $$log`"; \
+	    else cat $$log; echo "ten_ai_base $$one: failed" >&2; exit 1; fi ) & jobs="$$jobs $$!"; \
+	done; failed=0; for job in $$jobs; do wait $$job || failed=1; done; exit $$failed
 
 chaos: $(RUN)
 	@$(BIN)/python bench/chaos.py $(CHAOS_ARGS)

@@ -22,6 +22,7 @@ class Base(Protocol):
 
     uuid: str
     metadata: dict[str, Any] | None
+    session_id: str | None
     finalize_id: str | None
     last_finalize_time: float | None
 
@@ -116,6 +117,7 @@ class Emitter:
     async def _send(self, output: Output) -> None:
         base = self._base
         latest, base.metadata = base.metadata, output.metadata
+        session, base.session_id = base.session_id, _session_of(output.metadata)
         if output.result_id is not None:
             base.uuid = output.result_id
         if output.finalize_id is not None:
@@ -127,3 +129,10 @@ class Emitter:
             base.last_finalize_time = None
             if base.metadata is output.metadata:  # else a newer frame set it meanwhile
                 base.metadata = latest
+                base.session_id = session
+
+
+def _session_of(metadata: dict[str, Any] | None) -> str | None:
+    """Newer bases put their `session_id` over the metadata's: it must be this message's, not the last frame's."""
+    session_id = (metadata or {}).get("session_id")
+    return None if session_id is None else str(session_id)

@@ -39,9 +39,17 @@ from .realtime.errors import ConfigurationError
 from .realtime.models import resolve_turn_detection
 from .realtime.receiving import ITEM_FAILED
 from .realtime.reporting import server_error_text
-from .telemetry import NON_FATAL, PRIVATE_RESULT_LOG, Redactor, Telemetry, asr_info, status_arguments
+from .telemetry import (
+    FATAL,
+    NON_FATAL,
+    PRIVATE_RESULT_LOG,
+    Redactor,
+    Telemetry,
+    asr_info,
+    key_fingerprint,
+    status_arguments,
+)
 
-FATAL = -1000
 HAS_STATUS = hasattr(AsyncASRBaseExtension, "on_connected")
 "Bases from 0.7.48 on keep a connection status."
 VENDOR = "openai"
@@ -132,9 +140,8 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         if self.config is None:
             return {}
         settings = self.config.connection
-        key = settings.api_key or ""
         return {
-            "key": "***" if key else "",
+            "key": "***" if settings.api_key_command else key_fingerprint(settings.api_key or ""),
             "url": settings.display_url,
             "model": self.config.input_audio_transcription.model,
         }
@@ -259,9 +266,16 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
     @override
     async def start_connection(self) -> None:
         # Newer bases announce "connecting" before this body runs; when that is all that is wanted, stop here.
-        if self.client is not None and not _announcing.get():
+        if _announcing.get():
+            return
+        if self.client is not None:
             self._started = True
             self.client.start()
+        elif HAS_STATUS:  # "connecting" was said already, and nothing ever will
+            gone = ev.Disconnected(
+                0, "invalid_configuration", "the extension is inactive: its configuration is wrong", None
+            )
+            self._put_disconnected(gone)
 
     def _connect_early(self, client: OpenAIASRClient) -> None:
         """Hosts may deliver frames and finalizes before `on_start` has run: they are not for an idle extension."""
@@ -470,14 +484,17 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
             self._telemetry.vendor("info", f"vendor_status_changed: connected in {event.connect_delay_ms} ms")
             self._put(lambda: self.send_connect_delay_metrics(event.connect_delay_ms), self.metadata)
             if HAS_STATUS:
-                self._put(lambda: self.on_connected(), self.metadata)  # type: ignore[attr-defined]
+                self._put(lambda: self.on_connected(), self.metadata)
         elif isinstance(event, ev.Disconnected):
             self._telemetry.vendor("info", f"vendor_status_changed: disconnected, code: {event.code}, {event.reason}")
             if HAS_STATUS:
-                arguments = status_arguments(AsyncASRBaseExtension, VENDOR, event)
-                self._put(lambda: self.on_disconnected(**arguments), self.metadata)  # type: ignore[attr-defined]
+                self._put_disconnected(event)
         elif HAS_STATUS:
             self._put(self._announce_connecting, self.metadata)
+
+    def _put_disconnected(self, event: ev.Disconnected) -> None:
+        arguments = status_arguments(AsyncASRBaseExtension, VENDOR, event, self._telemetry.redact)
+        self._put(lambda: self.on_disconnected(**arguments), self.metadata)
 
     async def _announce_connecting(self) -> None:
         token = _announcing.set(True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from collections import deque
 from typing import Any
@@ -16,7 +17,9 @@ try:  # the names exist in every generation we know of, but they are not worth a
 except ImportError:
     LOG_CATEGORY_KEY_POINT, LOG_CATEGORY_VENDOR = "key_point", "vendor"
 
-NON_FATAL = 1000
+FATAL, NON_FATAL = -1000, 1000
+LONG_KEY = 20
+"Characters. Keys that services issue have more; what people make up for a server of their own may have fewer."
 PASSING_SECRETS = 64
 "Keys of single connections that are still taken out of logs; what they opened is long closed then."
 PRIVATE_RESULT_LOG = "send_asr_result"
@@ -147,17 +150,26 @@ def _without_null(value: Any) -> Any:
     return value
 
 
-def status_arguments(base: type, vendor: str, event: ev.Disconnected) -> dict[str, Any]:
+def key_fingerprint(key: str) -> str:
+    """What tells one *key* from another and says nothing else of it, also where nobody masks it again.
+
+    Of a short key not even that: it could be found by trying.
+    """
+    if len(key) < LONG_KEY:
+        return "***" if key else ""
+    return f"***{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+
+
+def status_arguments(base: type, vendor: str, event: ev.Disconnected, redact: Redactor) -> dict[str, Any]:
     """Keyword arguments for the base's `on_disconnected`, whichever generation it is."""
     parameters = inspect.signature(base.on_disconnected).parameters  # type: ignore[attr-defined]
-    code: Any = NON_FATAL
+    code: Any = NON_FATAL if event.retry_in_ms is not None else FATAL
     if "code" in parameters and isinstance(parameters["code"].default, str):
         code = str(code)
-    arguments: dict[str, Any] = {"code": code, "message": event.reason or "closed"}
+    message = redact(event.reason) or "closed"
+    arguments: dict[str, Any] = {"code": code, "message": message}
     if "vendor_info" in parameters:
         from ten_ai_base.message import ModuleErrorVendorInfo
 
-        arguments["vendor_info"] = ModuleErrorVendorInfo(
-            vendor=vendor, code=event.code, message=event.reason or "closed"
-        )
+        arguments["vendor_info"] = ModuleErrorVendorInfo(vendor=vendor, code=redact(event.code), message=message)
     return arguments

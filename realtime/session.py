@@ -394,6 +394,8 @@ class Session:
         else:
             self._out_of_service(conn, code, reason, now, 0.0)
             self._enter(S.CONNECTING)
+            if spare.stage is not Stage.WAITING:  # else its dial will say so
+                self._stream.emit(Connecting(spare.id, self._stream.stats.dials))
         self._carry_on(spare, now)
 
     def _carry_on(self, conn: Connection, now: float) -> None:

@@ -13,15 +13,18 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-_LOADER = Path(__file__).resolve().parent.parent / "devkit" / "host" / "loader.py"
+_TESTS = Path(__file__).resolve().parent
+_LOADER = _TESTS.parent / "devkit" / "host" / "loader.py"
 _spec = importlib.util.spec_from_file_location("devkit_host_loader", _LOADER)
 assert _spec is not None and _spec.loader is not None
 _loader = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_loader)
 _loader.load_extension()
 
+import ten_ai_base  # noqa: E402  (importable only once the loader has run)
+import ten_runtime  # noqa: E402
 from sdk_watch import frames_are_the_providers, sdk_watch  # noqa: E402, F401  (fixtures of every test)
-from ten_runtime import App, TenEnv  # noqa: E402  (importable only once the loader has run)
+from ten_runtime import App, TenEnv  # noqa: E402
 from ten_watch import messages_are_tens, ten_watch  # noqa: E402, F401
 
 # A shell that starts us in the background has us ignore Ctrl-C, and with us every process a test starts and interrupts.
@@ -59,6 +62,23 @@ _LOG_CONFIG = {
         }
     }
 }
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What tests/acceptance understands; named as in TEN's own acceptance suite."""
+    group = parser.getgroup("acceptance")
+    group.addoption("--extension_name", default="openai_asr_python", help="the extension that is to be accepted")
+    group.addoption("--config_dir", default=str(_TESTS / "configs"), help="where its property_*.json are")
+    group.addoption(
+        "--live", action="store_true", help="ask the service that OPENAI_API_KEY is for, not a local server"
+    )
+
+
+def pytest_report_header() -> str:
+    """Which runtime, and which ten_ai_base."""
+    embedded = Path(ten_ai_base.__file__ or "").parent.parent == _loader.INTERFACE
+    which = f"embedded, generation {ten_ai_base.GENERATION}" if embedded else ten_ai_base.__file__
+    return f"ten_runtime: {ten_runtime.__file__}\nten_ai_base: {which}"
 
 
 class FakeApp(App):

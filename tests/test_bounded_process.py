@@ -141,7 +141,7 @@ async def test_the_client_of_a_listener_that_hangs_keeps_its_queue_bounded() -> 
 
 async def test_who_brings_more_than_the_graph_takes_has_to_wait() -> None:
     class Graph:
-        uuid, metadata, finalize_id, last_finalize_time = "", None, None, None
+        uuid, metadata, session_id, finalize_id, last_finalize_time = "", None, None, None, None
 
     gate, took = asyncio.Event(), []
 

@@ -110,3 +110,17 @@ def test_a_repair_whose_audio_has_left_the_window_asks_for_no_text() -> None:
     d.at(d.now + 1.0)
     assert not d.commits(conn) and conn in d.closed
     assert (d.of(ev.AudioLost)[0].start_ms, sum(e.lost_ms for e in d.of(ev.AudioLost) if e.start_ms < 500)) == (0, 500)
+
+
+def test_a_drop_while_the_next_session_is_dialled_is_told_as_connecting() -> None:
+    """Bases with a connection status allow no way from disconnected to connected but this one."""
+    d = Driver(options("server_vad")).start()
+    accept(d, 1, 4)
+    d.at(3.2)
+    assert d.spare == 2, "the next session is on its way"
+    d.drop()
+    accept(d, 2, 3_600)
+    service = [e for e in d.events if isinstance(e, (ev.Connecting, ev.Connected, ev.Disconnected))]
+    steps = [ev.Connecting, ev.Connected, ev.Disconnected, ev.Connecting, ev.Connected]
+    assert [type(event) for event in service] == steps
+    assert [event.connection for event in service] == [1, 1, 1, 2, 2]

@@ -9,34 +9,44 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 INTERFACE = Path(__file__).resolve().parent / "interface"
+GENERATION = "TEN_AI_BASE_GENERATION"
+"The environment variable that chooses a generation of the embedded ten_ai_base, for this process and its children."
 
 
-def ensure_runtime() -> None:
+def ensure_runtime(ten_ai_base: str | None = None) -> None:
     """Make ``ten_runtime`` importable: the real one if there is one, else the embedded host's.
 
     The stand-in goes to the end of ``sys.path``, and only when nothing else answers to the name, so it never
     shadows a real runtime or a real ten_ai_base.
+
+    *ten_ai_base* chooses the generation of the embedded one ("0.7.41", "0.7.48" or "0.7.53"), as the environment
+    variable TEN_AI_BASE_GENERATION does, which it sets. Raises ImportError for another value, for a second
+    generation in one process, and where there is a real ten_ai_base: that is what it is.
     """
     if not _importable("ten_runtime") and str(INTERFACE) not in sys.path:
         sys.path.append(str(INTERFACE))
         importlib.invalidate_caches()
+    if ten_ai_base is not None:
+        _choose_generation(ten_ai_base)
 
 
-def load_extension(root: str | Path = ROOT) -> ModuleType:
+def load_extension(root: str | Path = ROOT, *, ten_ai_base: str | None = None) -> ModuleType:
     """Import the TEN package in folder *root* as ``ten_packages.extension.<manifest name>`` and return it.
 
-    Loading the same folder again returns the same module. Raises ImportError when *root* is no TEN extension or
-    another folder's extension of that name is loaded already, and whatever importing the package itself raises.
+    *ten_ai_base* chooses a generation, see `ensure_runtime`. Loading the same folder again returns the same module.
+    Raises ImportError when *root* is no TEN extension or another folder's extension of that name is loaded already, and
+    whatever importing the package itself raises.
     """
     folder = Path(root).resolve()
     name = _extension_name(folder)
-    ensure_runtime()
+    ensure_runtime(ten_ai_base)
     full = f"ten_packages.extension.{name}"
     loaded = sys.modules.get(full)
     if loaded is not None:
@@ -58,6 +68,29 @@ def load_extension(root: str | Path = ROOT) -> ModuleType:
         raise
     setattr(parent, name, module)
     return module
+
+
+def _choose_generation(wanted: str) -> None:
+    before = os.environ.get(GENERATION)
+    spec = importlib.util.find_spec("ten_ai_base")
+    if spec is None or Path(spec.origin or "").parent.parent != INTERFACE:
+        raise ImportError(f"ten_ai_base={wanted!r} chooses among the embedded ones, and {spec and spec.origin} is real")
+    os.environ[GENERATION] = wanted
+    try:
+        has = importlib.import_module("ten_ai_base._generation").GENERATION
+    except ImportError:
+        _set_generation(before)
+        raise
+    if has != wanted:
+        _set_generation(before)
+        raise ImportError(f"ten_ai_base={wanted!r} given, but this process has {has} already: start another process")
+
+
+def _set_generation(value: str | None) -> None:
+    if value is None:
+        os.environ.pop(GENERATION, None)
+    else:
+        os.environ[GENERATION] = value
 
 
 def _extension_name(folder: Path) -> str:

@@ -198,9 +198,10 @@ class Promises:
         if isinstance(event, ev.Connecting):
             assert self._service == "down"
             self._service = "connecting"
-            self._check_dial(at)
+            if self._down is None or self._down.retry_in_ms:  # else the next session's dial was under way already
+                self._check_dial(at)
         elif isinstance(event, ev.Connected):
-            assert self._service in ("connecting", "down"), "connected once"
+            assert self._service == "connecting", "connected once, and said to be connecting before"
             self._service = "up"
         elif isinstance(event, ev.Disconnected):
             self._service = "down"

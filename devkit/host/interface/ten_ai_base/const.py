@@ -1,13 +1,12 @@
-"""Names that ten_ai_base shares with the extensions built on it."""
+"""Names that ten_ai_base shares with the extensions built on it, of the generation this process has."""
 
-DATA_IN_ASR_FINALIZE = "asr_finalize"
-DATA_IN_TRIGGER_CONNECT = "trigger_connect"
-DATA_OUT_ASR_FINALIZE_END = "asr_finalize_end"
-DATA_OUT_METRICS = "metrics"
+from typing import TYPE_CHECKING
 
-PROPERTY_KEY_METADATA = "metadata"
-PROPERTY_KEY_SESSION_ID = "session_id"
+from ._generation import GENERATION
 
-LOG_CATEGORY_KEY_POINT = "key_point"
-LOG_CATEGORY_VENDOR = "vendor"
-LOG_CATEGORY_USAGE = "usage"
+if TYPE_CHECKING or GENERATION == "0.7.53":
+    from ._v0_7_53.const import *  # noqa: F403
+elif GENERATION == "0.7.48":
+    from ._v0_7_48.const import *  # noqa: F403
+else:
+    from ._v0_7_41.const import *  # noqa: F403

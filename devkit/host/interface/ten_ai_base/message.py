@@ -1,79 +1,12 @@
-"""Errors and metrics that every kind of module reports."""
+"""What modules report: errors, metrics, and the connection's status in generations that have one."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from enum import Enum
-from typing import Any
+from ._generation import GENERATION
 
-from pydantic import BaseModel
-
-
-class MetadataKey(str, Enum):
-    SESSION_ID = "session_id"
-    TURN_ID = "turn_id"
-
-
-class ModuleType(str, Enum):
-    ASR = "asr"
-    LLM = "llm"
-    TTS = "tts"
-    MLLM = "mllm"
-    AVATAR = "avatar"
-    TURN = "turn"
-
-
-class ModuleErrorCode(str, Enum):
-    """Declared with integers, so the values are the strings ``"0"``, ``"-1000"``, ``"1000"``: as in ten_ai_base."""
-
-    OK = 0
-    FATAL_ERROR = -1000
-    NON_FATAL_ERROR = 1000
-
-
-class ModuleErrorVendorInfo(BaseModel):
-    """The vendor's own words about an error, all of them strings."""
-
-    vendor: str = ""
-    code: str = ""
-    message: str = ""
-
-
-class ModuleError(BaseModel):
-    """An error report. *code* takes the strings of ModuleErrorCode and makes them integers."""
-
-    id: str = ""
-    module: str = ""
-    code: int = 0
-    message: str = ""
-    vendor_info: ModuleErrorVendorInfo | None = None
-    metadata: dict[str, Any] = {}
-
-
-class ModuleMetricKey(str, Enum):
-    ASR_TTFW = "ttfw"
-    ASR_TTLW = "ttlw"
-    ASR_CONNECT_DELAY = "connect_delay"
-    ASR_ACTUAL_SEND = "actual_send"
-    ASR_ACTUAL_SEND_DELTA = "actual_send_delta"
-    ASR_VENDOR_METRICS = "vendor_metrics"
-
-
-class ModuleMetrics(BaseModel):
-    """A metrics report; times are milliseconds."""
-
-    id: str = ""
-    module: str = ""
-    vendor: str = ""
-    metrics: dict[str, Any] = {}
-    metadata: dict[str, Any] = {}
-
-
-class ModuleVendorException(Exception):
-    """Raised by modules for an error that the vendor reported."""
-
-    def __init__(self, error: ModuleErrorVendorInfo) -> None:
-        super().__init__(error.message)
-        self.error = error
-
-    def __str__(self) -> str:
-        return f"{self.error.vendor}: {self.error.message} (code {self.error.code})"
+if TYPE_CHECKING or GENERATION == "0.7.53":
+    from ._v0_7_53.message import *  # noqa: F403
+elif GENERATION == "0.7.48":
+    from ._v0_7_48.message import *  # noqa: F403
+else:
+    from ._v0_7_41.message import *  # noqa: F403

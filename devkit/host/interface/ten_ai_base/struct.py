@@ -1,29 +1,12 @@
-"""Results of speech recognition."""
+"""Results of speech recognition, of the generation this process has."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from typing import Any
+from ._generation import GENERATION
 
-from pydantic import BaseModel
-
-
-class ASRWord(BaseModel):
-    """One word with its place in the caller's audio, in milliseconds."""
-
-    word: str
-    start_ms: int
-    duration_ms: int
-    stable: bool
-
-
-class ASRResult(BaseModel):
-    """A partial or final transcript. The base fills in *id*; *words* None does not pass the output schema."""
-
-    id: str | None = None
-    text: str
-    final: bool
-    start_ms: int
-    duration_ms: int
-    language: str
-    words: list[ASRWord] | None = None
-    metadata: dict[str, Any] = {}
+if TYPE_CHECKING or GENERATION == "0.7.53":
+    from ._v0_7_53.struct import *  # noqa: F403
+elif GENERATION == "0.7.48":
+    from ._v0_7_48.struct import *  # noqa: F403
+else:
+    from ._v0_7_41.struct import *  # noqa: F403

@@ -1,9 +1,12 @@
-"""Masking as ten_ai_base 0.7.41 does it."""
+"""Masking of secrets, of the generation this process has."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
+from ._generation import GENERATION
 
-def encrypt(key: str) -> str:
-    """Return the two ends of *key*, at most five characters each; anything under five characters comes back whole."""
-    shown = min(len(key) // 5, 5)
-    return f"{key[:shown]}...{key[-shown:]}" if shown else key
+if TYPE_CHECKING or GENERATION == "0.7.53":
+    from ._v0_7_53.utils import *  # noqa: F403
+elif GENERATION == "0.7.48":
+    from ._v0_7_48.utils import *  # noqa: F403
+else:
+    from ._v0_7_41.utils import *  # noqa: F403

@@ -1,0 +1,1 @@
+"""What all generations of ten_ai_base have in common."""

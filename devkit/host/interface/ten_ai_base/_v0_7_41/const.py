@@ -1,0 +1,3 @@
+"""Names shared with extensions."""
+
+from .._shared.const import *  # noqa: F403
