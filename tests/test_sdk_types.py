@@ -17,7 +17,7 @@ from sdk_types import LISTED, UNKNOWN, client_problems, server_problems
 from sdk_watch import Watch, watch_client, watch_server
 from sessions import options
 from ten_packages.extension.openai_asr_python.realtime.actions import Ping, Send
-from ten_packages.extension.openai_asr_python.realtime.handshake import update_message
+from ten_packages.extension.openai_asr_python.realtime.dialects.base import Dialect
 from ten_packages.extension.openai_asr_python.realtime.options import (
     SessionOptions,
     TranscriptionOptions,
@@ -192,7 +192,7 @@ def test_the_watch_sees_a_wrong_field_of_the_client() -> None:
         transcription=TranscriptionOptions("gpt-4o-transcribe", extra={"surprise": 1}),
         turn_detection=TurnDetectionOptions("none"),
     )
-    data, _, _ = update_message(surprising, "update_1")
+    data = Dialect().configure(surprising, "update_1").frame
 
     class Made:
         """A session that was configured without the field it sends."""
