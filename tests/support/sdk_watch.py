@@ -62,13 +62,25 @@ def passed_through(options: Any) -> frozenset[str]:
     return frozenset(paths | ({"session.include[]"} if set(options.include) - known else set()))
 
 
+def speaks_ga(session: Any) -> bool:
+    """Whether what this session sends is the provider's protocol: some servers are spoken to otherwise."""
+    dialects = getattr(session, "_dialects", None)
+    return dialects is None or dialects.kind.name not in ("beta", "speaches", "vllm")
+
+
+def speaks_as_provider(session: Any) -> bool:
+    """The same of a server's session."""
+    voice = getattr(session, "_voice", None)
+    return voice is None or type(voice).__name__ == "Voice"
+
+
 def watch_client(watch: Watch, actions: Callable[[Any], list[Any]], send: type) -> Callable[[Any], list[Any]]:
     """`Session.actions` that shows what it sends to *watch*."""
 
     @functools.wraps(actions)
     def watched(session: Any) -> list[Any]:
         made = actions(session)
-        for action in made:
+        for action in made if speaks_ga(session) else ():
             if isinstance(action, send):
                 watch.client_frame(action.data, passed_through(session.options))  # type: ignore[attr-defined]
         return made
@@ -81,7 +93,8 @@ def watch_server(watch: Watch, pass_on: Callable[..., None]) -> Callable[..., No
 
     @functools.wraps(pass_on)
     def watched(session: Any, entry: Any, layer: int) -> None:
-        if layer == 0 and isinstance(entry, dict):
+        # Behind another voice than the provider's are other words; what is before it is nobody's.
+        if layer == 0 and isinstance(entry, dict) and speaks_as_provider(session):
             watch.server_event(entry)
         pass_on(session, entry, layer)
 
