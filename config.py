@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
@@ -149,13 +150,19 @@ class OpenAIASRConfig(Section):
     send_interval_ms: int = Field(default=0, ge=0, le=1_000, description="Audio goes out that often; 0 is at once.")
 
     @classmethod
-    def load(cls, properties: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> LoadedConfig:
+    def load(
+        cls, properties: Mapping[str, Any], environ: Mapping[str, str] | None = None, *, today: date | None = None
+    ) -> LoadedConfig:
         """The configuration of a node's *properties* (placeholders resolved), in any spelling.
 
-        *environ* is `os.environ` unless given. Raises ConfigurationError listing everything that cannot work.
-        Fields the model does not take are no problem here: `session_object` translates them or warns.
+        *environ* is `os.environ` unless given, *today* the system's date. Raises ConfigurationError listing everything
+        that cannot work. Fields the model does not take are no problem here: `session_object` translates them or warns.
         """
-        spelling = normalise(properties, os.environ if environ is None else environ)
+        return cls.of(normalise(properties, os.environ if environ is None else environ), today=today)
+
+    @classmethod
+    def of(cls, spelling: Spelling, *, today: date | None = None) -> LoadedConfig:
+        """The configuration of a property in canonical form. Raises as `load` does."""
         try:
             config = cls.model_validate(spelling.values)._settled(spelling)
         except ValidationError as exc:
@@ -167,7 +174,7 @@ class OpenAIASRConfig(Section):
             raise ConfigurationError.of(problems)
         warnings = [f"property {key.place} is unknown and ignored: {key.remedy}" for key in spelling.unknown]
         warnings += doubts(config, spelling)
-        notice = shutdown_notice(config.input_audio_transcription.model)
+        notice = shutdown_notice(config.input_audio_transcription.model, today or date.today())
         if notice is not None:
             warnings.append(notice)
         return LoadedConfig(config, tuple(warnings))

@@ -139,6 +139,8 @@ class Spelling:
     "Where each canonical path was written, for messages."
     shipped: set[Path] = field(default_factory=set)
     "Canonical paths whose value only came from property.json or the environment."
+    cleared: set[Path] = field(default_factory=set)
+    "Canonical paths that were named and left empty: in an update that means unset again."
     unknown: list[Unknown] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     "What cannot be brought to one form."
@@ -263,6 +265,8 @@ class _Reader:
 
     def _note(self, path: Path, place: Path, value: Any, *, shipped: bool = False) -> None:
         if is_unset(value):
+            if not shipped:
+                self._result.cleared.add(path)
             return
         if path == ("input_audio_format",) and isinstance(value, str):
             value = _FORMAT_WORDS.get(value.strip().lower(), value)
@@ -293,6 +297,7 @@ class _Reader:
             result.places[path] = dotted(chosen.place)
             if chosen.shipped:
                 result.shipped.add(path)
+        result.cleared -= self._candidates.keys()
         return result
 
     def _settle(self, path: Path, candidates: list[Candidate]) -> Candidate:

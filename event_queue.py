@@ -19,7 +19,7 @@ class EventQueue:
 
     First that is news which pass (partials, speech started, wire events), oldest first; then, of a listener that takes
     nothing any more, the oldest of the rest. How many is told by a `ClientError` as soon as somebody listens. Answers
-    to finalize requests always stay: each has a caller who waits.
+    to requests always stay: each has a caller who waits.
     """
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ def _passes(event: ev.Event) -> bool:
 
 
 def _may_go(event: ev.Event) -> bool:
-    return not isinstance(event, (ev.FinalizeDone, ev.AudioSent))
+    return not isinstance(event, (ev.FinalizeDone, ev.Reconfigured, ev.AudioSent))
 
 
 def _size(event: ev.Event) -> int:

@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
+from weakref import WeakKeyDictionary
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as websockets_connect
@@ -42,7 +43,7 @@ from .realtime.endpoint import headers as handshake_headers
 from .realtime.errors import ConfigurationError
 from .realtime.lifecycle import SessionState
 from .realtime.limiter import DialLimiter
-from .realtime.options import SessionOptions
+from .realtime.options import SessionOptions, TurnDetectionOptions
 from .realtime.session import Session
 from .tls import tls_context
 
@@ -256,8 +257,9 @@ class OpenAIASRListener:
 class _Link:
     """One connection's tasks and what still has to be written on it."""
 
-    def __init__(self, number: int) -> None:
-        self.number = number
+    def __init__(self, action: Connect, endpoint: Endpoint) -> None:
+        self.number, self.place, self.model = action.conn, action.place, action.model
+        self.endpoint = endpoint
         self.transport: Transport | None = None
         self.queue: deque[Send | Ping] = deque()
         self.wake = asyncio.Event()
@@ -288,15 +290,15 @@ class OpenAIASRClient:
         and `audio.vad.VadUnavailable` when
         the options ask for local turns and the detector is not installed.
         """
-        self._endpoint = endpoint
-        self._dialects = DialectChoice(endpoint.dialect, endpoint.base_url)
-        self._dialects.url(options.transcription.model)
+        place = _place_of(endpoint, options)
+        self._places: WeakKeyDictionary[DialectChoice, Endpoint] = WeakKeyDictionary({place: endpoint})
         self._listener = listener
         self._dialler = dial
         self._clock = clock
         self._input_format = input_format or ("pcm16", 1, options.sample_rate)
         self._decoder = FrameDecoder(*self._input_format)
         self._detector = _make_detector(options)
+        self._followed = options
         self._session = Session(
             options,
             encoder=self._new_encoder,
@@ -305,7 +307,7 @@ class OpenAIASRClient:
             new_id=_new_id,
             wall_time=time.time,
             limiter=limiter,
-            dialects=self._dialects,
+            dialects=place,
         )
         self._links: dict[int, _Link] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -315,6 +317,7 @@ class OpenAIASRClient:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
         self._answers: dict[str, deque[asyncio.Future[ev.FinalizeDone]]] = {}
+        self._updates: dict[str, asyncio.Future[ev.Reconfigured]] = {}
         self._idle = asyncio.Event()
 
     # What a user calls --------------------------------------------------------------------------------------
@@ -349,7 +352,7 @@ class OpenAIASRClient:
         self._input_format = (encoding, channels, rate)
 
     def _new_encoder(self, pcm_rate: int) -> WireEncoder:
-        options = self._session.options
+        options = self._session.dialling
         return WireEncoder(options.sample_rate, options.input_audio_format, pcm_rate=pcm_rate)
 
     def start(self) -> None:
@@ -390,6 +393,38 @@ class OpenAIASRClient:
         self._pump()
         return answer
 
+    def update(self, options: SessionOptions, endpoint: Endpoint | None = None) -> asyncio.Future[ev.Reconfigured]:
+        """Change the configuration while the stream runs; nothing said is lost by it. The future is the one answer.
+
+        *endpoint*: where to connect from then on, if that changes. Raises what the constructor raises, and then nothing
+        was asked. The answer comes behind the events before it, so a callback must not wait for it.
+        """
+        place = None if endpoint is None else _place_of(endpoint, options)
+        if options.turn_detection.type == "local_vad" and self._detector is None:
+            SileroDetector()  # raises now what would be too late to find out when it takes over
+        if endpoint is not None and place is not None:
+            self._places[place] = endpoint
+        self._ensure_dispatcher()
+        request = uuid.uuid4().hex
+        answer: asyncio.Future[ev.Reconfigured] = asyncio.get_running_loop().create_future()
+        self._session.reconfigure(request, options, self._clock(), place=place)
+        self._updates[request] = answer
+        self._pump()
+        return answer
+
+    def _follow_options(self) -> None:
+        """The local detector goes by the options in force."""
+        options = self._session.options
+        if options is self._followed:
+            return
+        self._followed, turns = options, options.turn_detection
+        if turns.type != "local_vad":
+            self._detector = None
+        elif self._detector is None:
+            self._detector = _make_detector(options, self._session.stream.ledger.accepted)
+        else:
+            self._detector.tune(**_detector_numbers(turns))
+
     async def stop(self) -> None:
         """Drain for at most `stop_drain_ms`, close, tell the listener everything that is left, and return."""
         self._ensure_dispatcher()
@@ -417,6 +452,7 @@ class OpenAIASRClient:
 
     def _pump(self) -> None:
         """Do what the session wants, tell what happened, re-arm the timer."""
+        self._follow_options()
         for action in self._session.actions():
             if isinstance(action, Send):
                 self._enqueue(action)
@@ -457,7 +493,7 @@ class OpenAIASRClient:
     # Connections --------------------------------------------------------------------------------------------
 
     def _connect(self, action: Connect) -> None:
-        link = self._links[action.conn] = _Link(action.conn)
+        link = self._links[action.conn] = _Link(action, self._places[action.place])
         link.tasks.append(self._spawn(self._run(link)))
 
     def _enqueue(self, action: Send | Ping) -> None:
@@ -491,8 +527,8 @@ class OpenAIASRClient:
 
     async def _dial(self, link: _Link) -> Transport:
         try:
-            url = self._dialects.url(self._session.options.transcription.model)
-            return await self._dialler(url, await self._headers(url), self._endpoint)
+            url = link.place.url(link.model)
+            return await self._dialler(url, await _headers(link, url), link.endpoint)
         except TransportRefused:
             raise
         except Exception as exc:  # whatever a library raises, the attempt failed; its text may hold a secret
@@ -548,42 +584,6 @@ class OpenAIASRClient:
         del self._links[link.number]
         self._pump()
 
-    async def _headers(self, url: str) -> dict[str, str]:
-        endpoint, kind, key = self._endpoint, self._dialects.kind, await self._key()
-        credentials = kind.credentials
-        if kind.mints_secrets and key:
-            key, credentials = await self._mint(url, key, kind.credentials(key)), bearer
-        try:
-            return handshake_headers(
-                key,
-                endpoint.organization,
-                endpoint.project,
-                endpoint.headers,
-                credentials=credentials,
-                fixed=kind.fixed_headers(),
-            )
-        except ConfigurationError as exc:
-            raise TransportRefused(0, str(exc)) from None
-
-    async def _mint(self, url: str, key: str, credentials: Mapping[str, str]) -> str:
-        endpoint, model = self._endpoint, self._session.options.transcription.model
-        try:
-            return await mint_client_secret(
-                url, key, credentials, model, proxy=endpoint.proxy, tls=(await _tls_options(url, endpoint)).get("ssl")
-            )
-        except SecretRefused as exc:
-            raise TransportRefused(exc.status, str(exc), exc.headers) from None
-
-    async def _key(self) -> str | None:
-        key = self._endpoint.api_key
-        if callable(key):
-            try:
-                result = key()
-                key = await result if inspect.isawaitable(result) else result
-            except Exception as exc:  # whatever the user's function raises: its text may hold the secret
-                raise TransportRefused(0, f"the function for api_key raised {type(exc).__name__}") from None
-        return key
-
     def _spawn(self, work: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
@@ -614,6 +614,9 @@ class OpenAIASRClient:
                     log.error("listener failed on %s: %s", type(event).__name__, type(exc).__name__)
                 if isinstance(event, ev.FinalizeDone):
                     self._answer(event)
+                elif isinstance(event, ev.Reconfigured) and (waiting := self._updates.pop(event.request, None)):
+                    if not waiting.done():
+                        waiting.set_result(event)
             if self._idle.is_set():
                 return
             self._events_wake.clear()
@@ -643,19 +646,66 @@ class OpenAIASRClient:
                 del self._answers[event.finalize_id]
 
 
+def _place_of(endpoint: Endpoint, options: SessionOptions) -> DialectChoice:
+    place = DialectChoice(endpoint.dialect, endpoint.base_url)
+    place.url(options.transcription.model)  # raises what a dial would
+    return place
+
+
+async def _headers(link: _Link, url: str) -> dict[str, str]:
+    endpoint, kind, key = link.endpoint, link.place.kind, await _key(link.endpoint)
+    credentials = kind.credentials
+    if kind.mints_secrets and key:
+        key, credentials = await _mint(link, url, key), bearer
+    try:
+        return handshake_headers(
+            key,
+            endpoint.organization,
+            endpoint.project,
+            endpoint.headers,
+            credentials=credentials,
+            fixed=kind.fixed_headers(),
+        )
+    except ConfigurationError as exc:
+        raise TransportRefused(0, str(exc)) from None
+
+
+async def _mint(link: _Link, url: str, key: str) -> str:
+    credentials, tls = link.place.kind.credentials(key), await _tls_options(url, link.endpoint)
+    try:
+        return await mint_client_secret(
+            url, key, credentials, link.model, proxy=link.endpoint.proxy, tls=tls.get("ssl")
+        )
+    except SecretRefused as exc:
+        raise TransportRefused(exc.status, str(exc), exc.headers) from None
+
+
+async def _key(endpoint: Endpoint) -> str | None:
+    key = endpoint.api_key
+    if callable(key):
+        try:
+            result = key()
+            key = await result if inspect.isawaitable(result) else result
+        except Exception as exc:  # whatever the user's function raises: its text may hold the secret
+            raise TransportRefused(0, f"the function for api_key raised {type(exc).__name__}") from None
+    return key
+
+
 def _new_id(purpose: str) -> str:
     return uuid.uuid4().hex if purpose == "result" else f"{purpose}_{uuid.uuid4().hex[:12]}"
 
 
-def _make_detector(options: SessionOptions) -> TurnDetector | None:
-    detection = options.turn_detection
-    if detection.type != "local_vad":
+def _make_detector(options: SessionOptions, position: int = 0) -> TurnDetector | None:
+    if options.turn_detection.type != "local_vad":
         return None
-    return TurnDetector(
-        options.sample_rate,
-        SileroDetector(),
-        threshold=detection.threshold,
-        silence_duration_ms=detection.effective_silence_ms,
-        min_speech_ms=detection.min_speech_ms,
-        prefix_padding_ms=detection.prefix_padding_ms,
-    )
+    numbers = _detector_numbers(options.turn_detection)
+    return TurnDetector(options.sample_rate, SileroDetector(), position=position, **numbers)
+
+
+def _detector_numbers(turns: TurnDetectionOptions) -> dict[str, Any]:
+    return {
+        "threshold": turns.threshold,
+        "silence_duration_ms": turns.effective_silence_ms,
+        "min_speech_ms": turns.min_speech_ms,
+        "prefix_padding_ms": turns.prefix_padding_ms,
+    }

@@ -54,6 +54,10 @@ class EdgeFinder:
         self._last = 0.0
         self._floor: _Levels | None = None
 
+    def remember(self, keep: int) -> None:
+        """Remember the last *keep* samples from now on."""
+        self._keep = keep // BLOCK
+
     def restart(self, position: int) -> None:
         """Forget all blocks; the next ones begin at *position*. What is known of the noise stays known."""
         self._chunks.clear()

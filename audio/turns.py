@@ -67,21 +67,17 @@ class TurnDetector:
     ) -> None:
         """*position* is that of the first sample to come. ValueError names a value that cannot work."""
         check_rate("rate", rate)
-        _check_range("threshold", threshold, 0.0, 1.0)
-        _check_range("silence_duration_ms", silence_duration_ms, 0, 60_000)
-        _check_range("min_speech_ms", min_speech_ms, 0, 10_000)
-        _check_range("prefix_padding_ms", prefix_padding_ms, 0, 60_000)
         self.rate = rate
         self._detector = detector
-        self._threshold = threshold
-        self._low = max(threshold - _HYSTERESIS, 0.01)
-        self._silence = SAMPLE_RATE * silence_duration_ms // 1000
-        self._needed = max(1, -(-SAMPLE_RATE * min_speech_ms // 1000 // detector.window))
-        self._padding = rate * prefix_padding_ms // 1000
+        self._edges = EdgeFinder(_HISTORY)
+        self.tune(
+            threshold=threshold,
+            silence_duration_ms=silence_duration_ms,
+            min_speech_ms=min_speech_ms,
+            prefix_padding_ms=prefix_padding_ms,
+        )
         self._start = position
         self._resampler = Resampler(rate, SAMPLE_RATE)
-        longest = max(self._silence, SAMPLE_RATE * min_speech_ms // 1000)
-        self._edges = EdgeFinder(longest + _HANGOVER + _HISTORY)
         self._taken = 0
         # End of the last turn, or the last cut: no turn begins before it. The filter's delay makes
         # `_barrier` vague.
@@ -93,6 +89,20 @@ class TurnDetector:
         self._barrier = 0
         self._silent_windows = 0
         self._forget_speech()
+
+    def tune(self, *, threshold: float, silence_duration_ms: int, min_speech_ms: int, prefix_padding_ms: int) -> None:
+        """Go by other numbers from the next sample on, in the middle of a turn too. ValueError names a bad one."""
+        _check_range("threshold", threshold, 0.0, 1.0)
+        _check_range("silence_duration_ms", silence_duration_ms, 0, 60_000)
+        _check_range("min_speech_ms", min_speech_ms, 0, 10_000)
+        _check_range("prefix_padding_ms", prefix_padding_ms, 0, 60_000)
+        self._threshold = threshold
+        self._low = max(threshold - _HYSTERESIS, 0.01)
+        self._silence = SAMPLE_RATE * silence_duration_ms // 1000
+        self._needed = max(1, -(-SAMPLE_RATE * min_speech_ms // 1000 // self._detector.window))
+        self._padding = self.rate * prefix_padding_ms // 1000
+        longest = max(self._silence, SAMPLE_RATE * min_speech_ms // 1000)
+        self._edges.remember(longest + _HANGOVER + _HISTORY)
 
     @property
     def open(self) -> bool:

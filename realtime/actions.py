@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from .dialects.choice import DialectChoice
 
 
 @dataclass(frozen=True)
@@ -11,6 +13,10 @@ class Connect:
 
     conn: int
     role: str = "main"
+    place: DialectChoice = field(default_factory=DialectChoice, compare=False)
+    "Which server to dial, of those the session was told of."
+    model: str = ""
+    "What is to transcribe: some servers want it in the URL."
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,10 @@ class ClientTurns:
         if turn is not None:
             self._close(turn, position, self._stream.ledger.accepted)
 
+    def forget_detector(self) -> None:
+        """Another rule for turns takes over: no detector has a turn open."""
+        self._detector_open = False
+
     def limit_length(self) -> None:
         """A turn must not outgrow what can be replayed: cut it at a quiet place, or at the limit in any case."""
         turn, stream = self.open_turn(), self._stream

@@ -10,8 +10,11 @@ from enum import Enum
 from typing import Protocol
 
 from .dialects.base import Dialect
+from .dialects.choice import DialectChoice
 from .limits import MAX_EARLY
 from .messages import Message
+from .models import PERMISSIVE, ModelRules
+from .options import SessionOptions
 from .wire_map import WireMap
 
 
@@ -90,12 +93,25 @@ class Connection:
     expired: bool = False
     "The server has said that the session is over."
     ready_at: float | None = None
+    options: SessionOptions | None = None
+    "What it is, or is to be, configured with."
+    rules: ModelRules = PERMISSIVE
+    "Of the model it was made for."
+    model: str = ""
+    place: DialectChoice = field(default_factory=DialectChoice)
+    "The server it is dialled to."
+    leave: bool = False
+    "Another is to take over as soon as it is ready, because the configuration changes."
     update_id: str = ""
     update_tries: int = 0
     expected: dict[str, object] = field(default_factory=dict)
     "The session object we asked for."
     refusal: str = ""
     "The last error before the session was configured."
+    words: str = ""
+    "What the server said of it."
+    unfit: bool = False
+    "The server does not take the configuration."
     settled_items: int = 0
     last_event_at: float = 0.0
     answers_speech: bool = False

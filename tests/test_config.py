@@ -6,6 +6,7 @@ import json
 import logging
 import pickle
 import traceback
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -215,9 +216,13 @@ class TestTurnsAndWindow:
 
 
 class TestWarnings:
-    def test_a_model_with_an_announced_end(self) -> None:
-        (warning,) = load({"input_audio_transcription": {"model": "whisper-1"}}).warnings
-        assert "2027-02-26" in warning
+    @pytest.mark.parametrize(("today", "told"), [("2026-08-29", 0), ("2026-08-30", 1), ("2027-02-27", 1)])
+    def test_a_model_with_an_announced_end_is_one_warning_when_it_is_near_or_past(self, today: str, told: int) -> None:
+        property = {"params": {"api_key": KEY, "input_audio_transcription": {"model": "whisper-1"}}}
+        warnings = OpenAIASRConfig.load(property, {}, today=date.fromisoformat(today)).warnings
+        assert len(warnings) == told
+        for warning in warnings:
+            assert "2027-02-26" in warning and "gpt-live-transcribe" in warning
 
 
 class TestLanguage:

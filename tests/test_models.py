@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -77,11 +78,26 @@ class TestFamilies:
             assert rules.streams_before_commit == (rules.family in STREAMING)
             assert rules.allows_server_vad != rules.streams_before_commit
 
-    def test_the_operator_hears_of_an_announced_end(self) -> None:
-        notice = shutdown_notice("gpt-4o-mini-transcribe-2025-12-15") or ""
-        assert "2027-02-26" in notice and "gpt-live-transcribe" in notice
-        assert shutdown_notice("gpt-live-transcribe") is None
-        assert shutdown_notice("something-else") is None
+    @pytest.mark.parametrize(
+        ("today", "said"),
+        [
+            ("2026-08-29", None),
+            ("2026-08-30", "shuts down on 2027-02-26"),
+            ("2027-02-26", "shuts down on 2027-02-26"),
+            ("2027-02-27", "which is past"),
+        ],
+    )
+    def test_the_operator_hears_of_an_announced_end(self, today: str, said: str | None) -> None:
+        notice = shutdown_notice("gpt-4o-mini-transcribe-2025-12-15", date.fromisoformat(today))
+        if said is None:
+            assert notice is None
+        else:
+            assert notice and said in notice
+            assert "2027-02-26" in notice and "gpt-live-transcribe or gpt-transcribe" in notice
+
+    @pytest.mark.parametrize("model", ["gpt-live-transcribe", "something-else"])
+    def test_models_without_an_announced_end_are_no_news(self, model: str) -> None:
+        assert shutdown_notice(model, date(2099, 1, 1)) is None
 
 
 class TestTurnDetection:

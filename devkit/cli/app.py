@@ -195,6 +195,16 @@ def _run_graph(
     _run(lambda: run(graph, name, display), display)
 
 
+@app.command("models")
+def _models(
+    as_json: Annotated[bool, typer.Option("--json", help="Every combination, for a program.")] = False,
+) -> None:
+    """Show what each model does with each setting, and when it ends."""
+    from .models import show
+
+    _run(lambda: show(as_json=as_json), Display(quiet=_Common.quiet))
+
+
 def main(arguments: list[str]) -> int:
     """Run the command line with *arguments* and return its exit code."""
     try:
