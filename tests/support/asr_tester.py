@@ -254,14 +254,19 @@ class _Tester(AsyncExtensionTester):
         if not call.frames:
             await asyncio.sleep(0.2)
             return
-        last = lambda: next((m for m in call.messages if m.at > call.stop_began and _is_last(m)), None)  # noqa: E731
-        message = await call.until("the end of on_stop", last)
+        message = await call.until("the end of on_stop", lambda: _last(call))
         assert message is not None
         call.stopped_after_s = message.at - call.stop_began
 
 
-def _is_last(message: Message) -> bool:
-    return message.name == "metrics" and "actual_send" in message.payload["metrics"]
+def _last(call: Call) -> Message | None:
+    """How much audio was sent, said after the stop: not by the timer of the base, if a status can tell them apart."""
+    changes = [message for message in call.messages if message.name == "connection_status_changed"]
+    if changes and changes[-1].payload["current"] != "disconnected":
+        return None
+    since = max([call.stop_began, *(change.at for change in changes)])
+    said = (m for m in call.messages if m.at >= since and m.name == "metrics" and "actual_send" in m.payload["metrics"])
+    return next(said, None)
 
 
 def run_call(properties: Json, scenario: Scenario, *, timeout_s: float = 90.0, odd_input: bool = False) -> Call:

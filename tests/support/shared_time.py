@@ -7,8 +7,8 @@ The clock of these loops stands still while any of them runs, and while one has 
 loop has looked after the last of them fell idle and found nothing, the clock jumps to the next timer of any. So minutes
 take a moment, a busy machine changes nothing, and a deadline is missed only if what it waits for never comes.
 
-What it cannot see is work in threads without a loop: time may pass while they work. For one loop without sockets there
-is `virtual_time.py`.
+What it cannot see is work in threads without a loop: time may pass while they work, as while a host stops. For one loop
+without sockets there is `virtual_time.py`.
 """
 
 from __future__ import annotations
