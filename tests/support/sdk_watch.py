@@ -64,8 +64,8 @@ def passed_through(options: Any) -> frozenset[str]:
 
 def speaks_ga(session: Any) -> bool:
     """Whether what this session sends is the provider's protocol: some servers are spoken to otherwise."""
-    dialects = getattr(session, "_dialects", None)
-    return dialects is None or dialects.kind.name not in ("beta", "speaches", "vllm")
+    place = getattr(session, "_place", None)
+    return place is None or place.kind.name not in ("beta", "speaches", "vllm")
 
 
 def speaks_as_provider(session: Any) -> bool:
