@@ -570,8 +570,9 @@ class Session(LiveChanges):
             self._send_update(conn)
             return
         if differences.grave:
-            conn.refusal, conn.words, conn.unfit = "echo_mismatch", "; ".join(differences.grave), True
-            self._tell_of_setup(conn, ClientError(conn.refusal, "; ".join(differences.grave)))
+            error = ClientError("echo_mismatch", "; ".join(differences.grave))
+            conn.refusal, conn.words, conn.unfit = error.code, error.message, True
+            self._tell_of_setup(conn, error)
             self._lose_connection(conn, "", "the server did not take the configuration", now)
             return
         conn.stage = Stage.READY

@@ -176,7 +176,7 @@ def test_every_variable_is_on_the_page_and_no_other() -> None:
 
 
 def test_the_product_reads_no_other_variable() -> None:
-    """Every use of the environment is the one in `OpenAIASRConfig.load`, and one that looks whether OpenSSL's changed."""
+    """The environment is used in `OpenAIASRConfig.load`, and where it is seen whether OpenSSL's part has changed."""
     uses = [path.name for path in PRODUCT for _ in re.findall(r"os\.environ|getenv", path.read_text(encoding="utf-8"))]
     assert [name for name in uses if name not in ("config.py", "tls.py")] == []
 
