@@ -33,18 +33,16 @@ def http_base(url: str) -> str:
 
 
 async def mint_client_secret(
-    url: str, key: str, credentials: Mapping[str, str], model: str, *, proxy: str | None, tls: ssl.SSLContext | None
+    url: str, key: str, credentials: Mapping[str, str], model: str, *, proxy: str | None, tls: ssl.SSLContext
 ) -> str:
     """Buy a secret for one transcription session at the service of *url*. Raises `SecretRefused`.
 
     *credentials*: the headers that carry *key*. The caller bounds the time.
     """
     openai: Any = await asyncio.to_thread(importlib.import_module, "openai")
-    transport: dict[str, Any] = {}
+    transport: dict[str, Any] = {"verify": tls}  # its own would be loaded anew each time, TLS or not
     if proxy is not None:
         transport["proxy"] = proxy
-    if tls is not None:
-        transport["verify"] = tls
     try:
         async with openai.AsyncOpenAI(
             api_key=key,

@@ -185,7 +185,7 @@ def _closing() -> Any:
 
 async def dial_websocket(url: str, headers: Mapping[str, str], endpoint: Endpoint) -> Transport:
     """Open a WebSocket: no compression, bounded messages, no pings of the library's own. Raises `TransportRefused`."""
-    options = await _tls_options(url, endpoint)
+    options: dict[str, Any] = {"ssl": await _tls(endpoint)} if url.startswith("wss:") else {}
     if endpoint.proxy is not None:
         if "proxy" not in inspect.signature(websockets_connect.__init__).parameters:
             raise TransportRefused(0, "params.proxy needs websockets 15 or later: pip install 'websockets>=15'")
@@ -219,11 +219,9 @@ async def dial_websocket(url: str, headers: Mapping[str, str], endpoint: Endpoin
     return WebSocketTransport(socket)
 
 
-async def _tls_options(url: str, endpoint: Endpoint) -> dict[str, Any]:
-    if not url.startswith("wss:"):
-        return {}
+async def _tls(endpoint: Endpoint) -> ssl.SSLContext:
     try:
-        return {"ssl": await tls_context(endpoint.ca_file)}
+        return await tls_context(endpoint.ca_file)
     except OSError as exc:  # SSLError, for a file without certificates, is one
         why = "it holds no certificate" if isinstance(exc, ssl.SSLError) else exc.strerror or type(exc).__name__
         raise TransportRefused(0, f"params.ca_file {endpoint.ca_file} cannot be used: {why}") from None
@@ -671,10 +669,11 @@ async def _headers(link: _Link, url: str) -> dict[str, str]:
 
 
 async def _mint(link: _Link, url: str, key: str) -> str:
-    credentials, tls = link.place.kind.credentials(key), await _tls_options(url, link.endpoint)
+    endpoint = link.endpoint
+    tls = await _tls(endpoint)
     try:
         return await mint_client_secret(
-            url, key, credentials, link.model, proxy=link.endpoint.proxy, tls=tls.get("ssl")
+            url, key, link.place.kind.credentials(key), link.model, proxy=endpoint.proxy, tls=tls
         )
     except SecretRefused as exc:
         raise TransportRefused(exc.status, str(exc), exc.headers) from None
