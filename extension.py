@@ -15,7 +15,7 @@ import functools
 import json
 import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,19 +24,21 @@ from typing import Any, ParamSpec, TypeVar
 from ten_ai_base.asr import AsyncASRBaseExtension
 from ten_ai_base.message import ModuleError, ModuleErrorVendorInfo
 from ten_ai_base.struct import ASRResult, ASRWord
-from ten_runtime import AsyncTenEnv, AudioFrame, AudioFrameDataFmt, Cmd, Data
+from ten_runtime import AsyncTenEnv, AudioFrame, AudioFrameDataFmt, Cmd, CmdResult, Data, StatusCode
 from typing_extensions import override
 
 from .audio import vad
 from .audio_dump import AudioDump
 from .config import OpenAIASRConfig
+from .config_live import Candidate, LiveConfig
 from .emitter import Emitter, Output
 from .key_command import key_from_command
 from .metadata_history import MetadataHistory
 from .openai_asr_client import Endpoint, OpenAIASRClient, OpenAIASRListener
 from .realtime import events as ev
-from .realtime.errors import ConfigurationError
+from .realtime.errors import ConfigurationError, show_value
 from .realtime.models import resolve_turn_detection
+from .realtime.options import SessionOptions
 from .realtime.receiving import ITEM_FAILED
 from .realtime.reporting import server_error_text
 from .telemetry import (
@@ -53,6 +55,7 @@ from .telemetry import (
 HAS_STATUS = hasattr(AsyncASRBaseExtension, "on_connected")
 "Bases from 0.7.48 on keep a connection status."
 VENDOR = "openai"
+UPDATE_CONFIGS = "update_configs"
 METRICS_EVERY_MS = 1000
 "Audio time between two vendor metrics while audio flows."
 
@@ -107,6 +110,7 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         super().__init__(name)
         self.config: OpenAIASRConfig | None = None
         self.client: OpenAIASRClient | None = None
+        self._live = LiveConfig({})
         self._dump: AudioDump | None = None
         self._emitter = Emitter(self, lambda exc: self.hook_failed("send", exc))
         self._telemetry = Telemetry()
@@ -157,49 +161,118 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         self.ten_env = QuietEnv(ten_env)  # type: ignore[assignment]
         try:
             properties, _ = await ten_env.get_property_to_json("")
-            self._configure(json.loads(properties or "{}"))
+            self._live = LiveConfig(json.loads(properties or "{}"))
+            self._configure(self._live.first())
         except ConfigurationError as exc:
             self._configuration_failed(exc)
         except Exception as exc:  # the extension is as inert as with a bad value, and must say so as loudly
             self.hook_failed("on_init", exc)
             self._configuration_failed(ConfigurationError("property", "", f"cannot be read ({type(exc).__name__})"))
 
-    def _configure(self, properties: dict[str, Any]) -> None:
-        loaded = OpenAIASRConfig.load(properties)
-        config = loaded.config
-        self._telemetry.level = config.log_level
-        self._telemetry.key_point("info", f"config: {json.dumps(config.describe(), ensure_ascii=False)}")
-        for warning in loaded.warnings:
-            self._telemetry.key_point("warn", warning)
-        options = config.session_options()
-        turns = resolve_turn_detection(
-            options.turn_detection,
-            options.transcription.model,
-            local_vad_available=vad.available(),
-            rules=config.model_rules,
-        )
-        try:
-            client = OpenAIASRClient(
-                options.replace(turn_detection=turns),
+    def _configure(self, candidate: Candidate) -> None:
+        """Begin with *candidate*. Raises ConfigurationError, and then nothing has begun."""
+        config = candidate.config
+        self._tell_config(candidate)
+        with _detector_needed():
+            self.client = OpenAIASRClient(
+                _resolved(config),
                 self._endpoint(config),
                 self,
-                input_format=(config.input_encoding, config.channels, config.sample_rate),
+                input_format=_frames_of(config),
             )
-        except vad.VadUnavailable as exc:
-            raise ConfigurationError("params.turn_detection.type", "local_vad", str(exc)) from None
-        self.config, self.client = config, client
+        self.config = self._live.accept(candidate, works=False)
         self.auto_connect = config.auto_connect
-        if config.dump:
-            self._dump = AudioDump(
-                config.dump_path,
-                config.dump_max_mb,
-                rate=config.sample_rate,
-                channels=config.channels,
-                encoding=config.input_encoding,
-                on_problem=lambda problem: self._telemetry.key_point("warn", f"dump: {problem}"),
-                on_info=lambda note: self._telemetry.key_point("info", f"dump: {note}"),
-            )
-            self._dump.open()
+        self._open_dump(config)
+
+    def _tell_config(self, candidate: Candidate) -> None:
+        self._telemetry.level = candidate.config.log_level
+        described = json.dumps(candidate.config.describe(), ensure_ascii=False)
+        self._telemetry.key_point("info", f"config: {described}")
+        for warning in candidate.loaded.warnings:
+            self._telemetry.key_point("warn", warning)
+
+    def _open_dump(self, config: OpenAIASRConfig) -> None:
+        if not config.dump:
+            return
+        self._dump = AudioDump(
+            config.dump_path,
+            config.dump_max_mb,
+            rate=config.sample_rate,
+            channels=config.channels,
+            encoding=config.input_encoding,
+            on_problem=lambda problem: self._telemetry.key_point("warn", f"dump: {problem}"),
+            on_info=lambda note: self._telemetry.key_point("info", f"dump: {note}"),
+        )
+        self._dump.open()
+
+    # A configuration that changes ---------------------------------------------------------------------------
+
+    async def _update_configs(self, ten_env: AsyncTenEnv, cmd: Cmd) -> None:
+        """Answer `update_configs`: 0 when it is in force, or is for the next session; else nothing was changed."""
+        code, message = NON_FATAL, ""
+        try:
+            text, _ = cmd.get_property_to_json(None)
+            async with self._live.lock:
+                message = await self._apply_update(json.loads(text or "{}"))
+            code = 0
+        except ConfigurationError as exc:
+            message = f"{exc}; nothing was changed"
+        except Exception as exc:  # whatever it is, the command is answered
+            self.hook_failed("update_configs", exc)
+            message = f"the update failed ({type(exc).__name__}); nothing was changed"
+        message = self._telemetry.redact(message)
+        self._telemetry.key_point("warn" if code else "info", f"update_configs: {message}")
+        result = CmdResult.create(StatusCode.ERROR if code else StatusCode.OK, cmd)
+        result.set_property_int("code", code)
+        result.set_property_string("message", message)
+        await ten_env.return_result(result)
+
+    async def _apply_update(self, properties: Any) -> str:
+        """Bring *properties* into force; what became of it, as a sentence. Raises ConfigurationError if it is not."""
+        if not isinstance(properties, dict):
+            raise ConfigurationError("update_configs", show_value(properties), 'use an object such as {"params": {}}')
+        candidate, before = self._live.updated(properties), self.config
+        config = candidate.config
+        if self.client is None or before is None:  # what was wrong from the start is right now
+            self._configure(candidate)
+            if self.auto_connect:
+                await self.start_connection()
+            return "the extension is active now"
+        if config == before:
+            return "nothing is different"
+        endpoint = self._endpoint(config) if config.connection != before.connection else None
+        with _detector_needed():
+            answer = self.client.update(_resolved(config), endpoint)
+        told = await answer
+        if told.outcome not in ("applied", "taken"):
+            raise ConfigurationError("update_configs", "", told.message)
+        self._take_over(candidate, before, works=told.outcome == "applied")
+        return told.message
+
+    def _take_over(self, candidate: Candidate, before: OpenAIASRConfig, *, works: bool) -> None:
+        """What is not the session's: frames, dump, log level."""
+        config = self.config = self._live.accept(candidate, works=works)
+        self._tell_config(candidate)
+        self.auto_connect = config.auto_connect
+        if _frames_of(config) != _frames_of(before):
+            self._frame_format = None
+            assert self.client is not None
+            self.client.set_input_format(*_frames_of(config))
+            if self._dump is not None:
+                self._dump.set_format(config.sample_rate, config.channels, config.input_encoding)
+        if _dump_of(config) != _dump_of(before):
+            if self._dump is not None:
+                self._dump.close()
+                self._dump = None
+            self._open_dump(config)
+
+    def _on_reconfigured(self, event: ev.Reconfigured) -> None:
+        """News of a configuration that was answered already; an answer itself goes to whoever asked."""
+        if event.request:
+            return
+        self.config = self._live.revert() or self.config
+        self._telemetry.key_point("error", f"reverted: {event.message}")
+        self._put_error(NON_FATAL, event.message, "reverted", event.message, self.metadata)
 
     def _endpoint(self, config: OpenAIASRConfig) -> Endpoint:
         settings = config.connection
@@ -251,7 +324,10 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
     @override
     @guarded
     async def on_cmd(self, ten_env: AsyncTenEnv, cmd: Cmd) -> None:
-        await super().on_cmd(ten_env, cmd)
+        if cmd.get_name() == UPDATE_CONFIGS:
+            await self._update_configs(ten_env, cmd)
+        else:
+            await super().on_cmd(ten_env, cmd)
 
     def hook_failed(self, hook: str, exc: BaseException) -> None:
         """A fault of ours: say so, and go on."""
@@ -451,6 +527,8 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
             self._on_finalize_done(event)
         elif isinstance(event, ev.AudioLost):
             self._on_audio_lost(event)
+        elif isinstance(event, ev.Reconfigured):
+            self._on_reconfigured(event)
         elif isinstance(event, ev.Warned):
             self._telemetry.key_point("warn", event.message)
         elif isinstance(event, (ev.Connecting, ev.Connected, ev.Disconnected)):
@@ -481,6 +559,7 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
 
     def _on_status(self, event: ev.Connecting | ev.Connected | ev.Disconnected) -> None:
         if isinstance(event, ev.Connected):
+            self._live.worked()
             self._telemetry.vendor("info", f"vendor_status_changed: connected in {event.connect_delay_ms} ms")
             self._put(lambda: self.send_connect_delay_metrics(event.connect_delay_ms), self.metadata)
             if HAS_STATUS:
@@ -576,6 +655,35 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         held, self._held_metrics = self._held_metrics, {}
         for metrics in held.values():
             self._put(functools.partial(super()._send_asr_metrics, metrics), self.metadata)
+
+
+def _resolved(config: OpenAIASRConfig) -> SessionOptions:
+    """What the session is asked for, with the turn detection decided. Raises ConfigurationError."""
+    options = config.session_options()
+    turns = resolve_turn_detection(
+        options.turn_detection,
+        options.transcription.model,
+        local_vad_available=vad.available(),
+        rules=config.model_rules,
+    )
+    return options.replace(turn_detection=turns)
+
+
+@contextlib.contextmanager
+def _detector_needed() -> Iterator[None]:
+    """The local detector that is not there is an error of the configuration."""
+    try:
+        yield
+    except vad.VadUnavailable as exc:
+        raise ConfigurationError("params.turn_detection.type", "local_vad", str(exc)) from None
+
+
+def _frames_of(config: OpenAIASRConfig) -> tuple[str, int, int]:
+    return config.input_encoding, config.channels, config.sample_rate
+
+
+def _dump_of(config: OpenAIASRConfig) -> tuple[bool, str, int]:
+    return config.dump, config.dump_path, config.dump_max_mb
 
 
 def _audio_of(frame: AudioFrame) -> bytes:

@@ -181,6 +181,8 @@ OWN_CODES: tuple[OwnCode, ...] = (
             "Dials again; no text can come until it is taken.", "Change the property that the message names."),
     OwnCode("dialect_unfit", "The server speaks another dialect, which cannot do what was configured.",
             "Inactive until `trigger_connect`.", "Change the property that the message names.", fatal=True),
+    OwnCode("reverted", "A new configuration that was taken without a connection was refused when there was one.",
+            "Goes back to the last one that worked, and dials again.", "Read the message; correct the update."),
     OwnCode("echo_mismatch", "The session has another model, format or turn detection than was asked, twice.",
             "Dials again; no audio was sent.", "Ask for what the message says the service has, or for another model."),
     OwnCode("finalize_timeout", "A finalize was answered at its deadline, before all text was there.",

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from ten_runtime import AsyncExtensionTester, AsyncTenEnvTester, AudioFrame, Data
+from ten_runtime import AsyncExtensionTester, AsyncTenEnvTester, AudioFrame, Cmd, Data
 
 ADDON = "openai_asr_python"
 COMMITTING = "gpt-4o-transcribe"
@@ -125,6 +125,17 @@ class Call:
         if payload is not None:
             data.set_property_from_json(None, json.dumps(payload))
         await self.env.send_data(data)
+
+    async def update_configs(self, payload: Json | str) -> tuple[int, int, str]:
+        """Send the command; its status (0: OK), and `code` and `message` of its result."""
+        assert self.env is not None
+        cmd = Cmd.create("update_configs")
+        cmd.set_property_from_json(None, payload if isinstance(payload, str) else json.dumps(payload))
+        result, error = await asyncio.wait_for(self.env.send_cmd(cmd), PATIENCE_S)
+        assert result is not None, error
+        (code, no_code), (message, no_message) = result.get_property_int("code"), result.get_property_string("message")
+        assert no_code is None and no_message is None, "the interface has both"
+        return int(result.get_status_code()), code, message
 
     # From the extension
 
