@@ -7,8 +7,8 @@ The clock of these loops stands still while any of them runs, and while one has 
 loop has looked after the last of them fell idle and found nothing, the clock jumps to the next timer of any. So minutes
 take a moment, a busy machine changes nothing, and a deadline is missed only if what it waits for never comes.
 
-What it cannot see is work in threads without a loop: time may pass while they work, as while a host stops. For one loop
-without sockets there is `virtual_time.py`.
+What it cannot see is work in threads without a loop: time may pass while they work, as while a host stops; `hold` is
+for those whose work counts. For one loop without sockets there is `virtual_time.py`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
+_HOLD_S = 30.0
+"Real time for which `hold` is believed: what should have ended it has gone wrong."
 _LOOK_S = 0.001
 "Real time after which an idle loop looks at its sockets again, if no other loop gives it a reason before."
 
@@ -44,11 +46,20 @@ class SharedClock:
         self._turn = 0
         "Counts what may concern others: a loop that became idle or ceased to be, time that passed."
         self._members: list[_Member] = []
+        self._held_until = 0.0
         self._lock = threading.Condition()
 
     def now(self) -> float:
         """Seconds, as of `time.monotonic` when the clock was made."""
         return self._now
+
+    def hold(self) -> None:
+        """Let no time pass before `release`: threads without a loop have work to do."""
+        self._held_until = time.monotonic() + _HOLD_S
+
+    def release(self) -> None:
+        """Time may pass from now on."""
+        self._held_until = 0.0
 
     def adopt(self, loop: Any) -> None:
         """Have *loop* go by this clock."""
@@ -106,6 +117,8 @@ class SharedClock:
         self._lock.notify_all()
 
     def _let_time_pass(self) -> None:
+        if self._held_until and time.monotonic() < self._held_until:
+            return
         self._members = [member for member in self._members if not member.loop.is_closed()]
         running = [member for member in self._members if member.loop.is_running()]
         deadlines = [member.deadline for member in running if member.looked_after == self._turn]
