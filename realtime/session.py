@@ -68,7 +68,8 @@ class Session(LiveChanges):
         """*encoder* makes one per connection, given the wire's rate for `pcm16` in hertz; *random* gives [0, 1);
         *new_id* a fresh id for a purpose. Without *dialects* the server speaks GA.
 
-        *wall_time* gives seconds since 1970; it is asked only where a server does not tell its own.
+        *wall_time* gives seconds since 1970; it is asked only where a server does not tell its own. (Longer than other
+        functions: it puts the parts together.)
         """
         if options.turn_detection.type == "auto":
             raise ValueError("turn_detection: auto must be resolved first (realtime.models)")

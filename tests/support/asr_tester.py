@@ -10,6 +10,7 @@
 
 Whatever a test is about, `run_call` also checks what must always hold: nothing was dropped for its types, no hook
 failed, results are complete, an id shows partials and then one final, finals are in order, answers are one a request.
+A little longer than other files: the call, and what is checked of each.
 """
 
 from __future__ import annotations
