@@ -2,6 +2,7 @@
 #
 #   make test PYTHON=python3.12     with that interpreter (the environment is rebuilt if it had another)
 #   make test VENV=.venv-3.12       in an environment of its own, beside .venv
+#   make test WORKERS=0             in one process (a debugger needs it); 2 unless told otherwise
 #
 # Without PYTHON an environment that exists is used as it is, and a new one is made with python3.
 
@@ -90,10 +91,13 @@ test: check
 	$(BIN)/python -m pytest $(PARALLEL) --durations=15 $(PYTEST_ARGS)
 	@[ -n "$(PYTEST_ARGS)" ] || $(MAKE) --no-print-directory generations GENERATION_TESTS=tests/acceptance
 
+# Side by side: these tests wait more than they compute.
 generations: setup
-	@for one in $(GENERATIONS); do \
-	  TEN_AI_BASE_GENERATION=$$one $(BIN)/python -m pytest $(PARALLEL) $(GENERATION_TESTS) || exit; \
-	done
+	@jobs=; for one in $(GENERATIONS); do \
+	  ( log=$(VENV)/generation-$$one.log; export TEN_AI_BASE_GENERATION=$$one; \
+	    if $(BIN)/python -m pytest -q $(GENERATION_TESTS) >$$log 2>&1; then echo "ten_ai_base $$one: `tail -n 1 $$log`"; \
+	    else cat $$log; echo "ten_ai_base $$one: failed" >&2; exit 1; fi ) & jobs="$$jobs $$!"; \
+	done; failed=0; for job in $$jobs; do wait $$job || failed=1; done; exit $$failed
 
 chaos: $(RUN)
 	@$(BIN)/python bench/chaos.py $(CHAOS_ARGS)
