@@ -2,12 +2,14 @@
 #
 #   make test PYTHON=python3.12     with that interpreter (the environment is rebuilt if it had another)
 #   make test VENV=.venv-3.12       in an environment of its own, beside .venv
+#   make test WORKERS=0             in one process (a debugger needs it); 2 unless told otherwise
 #
 # Without PYTHON an environment that exists is used as it is, and a new one is made with python3.
 
 PYTHON      ?= python3
 VENV        ?= .venv
 PYTEST_ARGS ?=
+WORKERS     ?= 2
 CHAOS_ARGS  ?=
 # Of ten_ai_base, besides the one the embedded host has unless told otherwise (docs/host.md).
 GENERATIONS ?= 0.7.41 0.7.48
@@ -17,6 +19,10 @@ BIN   := $(VENV)/bin
 SITE  := .ten/app/ten_packages/extension
 PIP   := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 PINS  := --prefer-binary --constraint constraints.txt
+
+# A file's tests stay together and in their order, so that what they share is made once. The number is not taken from the
+# machine: a container has fewer cores than it sees, and tests on real sockets and clocks want a core each.
+PARALLEL := --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 
 READY := $(VENV)/.interpreter
 DEV   := $(VENV)/.installed-dev
@@ -82,7 +88,7 @@ check: setup
 	$(BIN)/mypy
 
 test: check
-	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) --durations=15 $(PYTEST_ARGS)
 	@[ -n "$(PYTEST_ARGS)" ] || $(MAKE) --no-print-directory generations GENERATION_TESTS=tests/acceptance
 
 # Side by side: these tests wait more than they compute.

@@ -13,6 +13,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+# Before anything imports numpy: on busy cores the threads of one small product wait for each other ten times as long
+# as the product takes. What the tests start inherits it.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 _TESTS = Path(__file__).resolve().parent
 _LOADER = _TESTS.parent / "devkit" / "host" / "loader.py"
 _spec = importlib.util.spec_from_file_location("devkit_host_loader", _LOADER)

@@ -17,6 +17,7 @@ import jsonschema
 import numpy as np
 import pytest
 import soundfile
+from fast_calls import fast_calls
 from tone_script import ToneScript
 from wire_servers import FakeServer, Peer
 
@@ -138,7 +139,7 @@ def test_a_recording_waits_for_the_turn_a_call_would_give_up(
     script = ToneScript().say(1, ms=1_000).pause(200).say(2, ms=1_000).pause(400)
     soundfile.write(tmp_path / "x.wav", np.frombuffer(script.pcm, dtype="<i2"), 16_000)
     node = {"type": "extension", "name": "stt", "addon": "openai_asr_python"}
-    with FakeServer(slow_with_the_first) as server:
+    with fast_calls(), FakeServer(slow_with_the_first) as server:
         params = {"base_url": server.url, "turn_detection": {"type": "server_vad"}}
         model = {"input_audio_transcription": {"model": "gpt-4o-transcribe"}}
         graph = {"nodes": [{**node, "property": {"params": {**params, **model}}}]}

@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-from recorded_server import clean_environment, serve  # noqa: F401  (fixtures)
+from recorded_server import clean_environment, fast_clock, serve  # noqa: F401  (fixtures)

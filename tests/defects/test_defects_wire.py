@@ -31,7 +31,7 @@ def test_W5_what_the_extension_installs_is_wide_short_and_needs_no_compiler() ->
     assert {"websockets", "numpy", "pydantic"} <= imported & names
 
 
-def test_W10_the_end_of_a_session_is_nobodys_business(serve) -> None:
+def test_W10_the_end_of_a_session_is_nobodys_business(fast_clock, serve) -> None:
     """Sessions of two seconds, six seconds of talk at its own pace: not a word lost or doubled, not an error."""
     turns = [ToneScript().pause(100).say(10 * n + 1, 10 * n + 2, ms=300).pause(300) for n in range(6)]
 

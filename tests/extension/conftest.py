@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from recorded_server import clean_environment, serve  # noqa: F401  (fixtures)
+from recorded_server import clean_environment, fast_clock, serve  # noqa: F401  (fixtures)
 
 Speech = Callable[[str], bytes]
 

@@ -118,7 +118,7 @@ def test_audio_of_an_outage_is_kept_and_goes_out_afterwards() -> None:
     assert error["code"] == 1000 and error["vendor_info"]["code"] == "503"
 
 
-def test_a_server_that_is_not_there_is_one_error_however_often_it_is_tried() -> None:
+def test_a_server_that_is_not_there_is_one_error_however_often_it_is_tried(fast_clock) -> None:
     async def scenario(call: Call) -> None:
         await call.error("attempt follows")
         await asyncio.sleep(1.5)
@@ -130,7 +130,7 @@ def test_a_server_that_is_not_there_is_one_error_however_often_it_is_tried() -> 
     assert "127.0.0.1" in error["message"] or "127.0.0.1" in error["vendor_info"]["message"]
 
 
-def test_a_server_that_accepts_and_closes_is_left_alone_for_longer_and_longer() -> None:
+def test_a_server_that_accepts_and_closes_is_left_alone_for_longer_and_longer(fast_clock) -> None:
     """Useless connections must not become a storm: half a second on average, then one, then two…"""
 
     async def slam(peer: Peer) -> None:

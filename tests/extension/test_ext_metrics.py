@@ -68,7 +68,7 @@ def test_the_last_words_metric_comes_with_the_final_that_completes_its_finalize(
     assert told == ["one", "ttlw", "two", "f1", "f2"]
 
 
-def test_what_was_sent_only_grows_also_across_a_reconnect() -> None:
+def test_what_was_sent_only_grows_also_across_a_reconnect(fast_clock) -> None:
     async def die(peer: Peer) -> None:
         await peer.configure()
         await peer.transcribe("one")

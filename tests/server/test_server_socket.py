@@ -20,6 +20,8 @@ from ten_packages.extension.openai_asr_python.devkit.server.scripted_recognizer 
 from ten_packages.extension.openai_asr_python.devkit.server.tones import make_block
 from websockets.asyncio.client import connect
 
+pytestmark = pytest.mark.socket
+
 # What goes through --------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from fast_calls import fast_calls
 from ten_packages.extension.openai_asr_python.devkit.server.app import LocalServer, run_in_thread
 
 Json = dict[str, Any]
@@ -69,6 +70,13 @@ class Recorded:
         """The session the client asked for on the first connection."""
         session: Json = next(m for m in self.wires[0].heard if m["type"] == "session.update")["session"]
         return session
+
+
+@pytest.fixture
+def fast_clock() -> Iterator[None]:
+    """Minutes pass in a moment (`fast_calls`). A test names it before `serve`, whose servers are to go by it."""
+    with fast_calls():
+        yield
 
 
 @pytest.fixture
