@@ -11,6 +11,7 @@ VENV        ?= .venv
 PYTEST_ARGS ?=
 WORKERS     ?= 2
 CHAOS_ARGS  ?=
+BENCH_ARGS  ?=
 # Of ten_ai_base, besides the one the embedded host has unless told otherwise (docs/host.md).
 GENERATIONS ?= 0.7.41 0.7.48
 GENERATION_TESTS ?= tests/acceptance tests/extension tests/host/test_host_asr_base.py
@@ -38,7 +39,7 @@ STALE := stale-environment
 endif
 endif
 
-.PHONY: help setup format check test generations chaos demo samples package clean stale-environment
+.PHONY: help setup format check test generations chaos bench demo samples package clean stale-environment
 .DELETE_ON_ERROR:
 
 help:
@@ -48,6 +49,7 @@ help:
 	@echo "make test      check, then all tests (PYTEST_ARGS='-k finalize' picks some)"
 	@echo "make generations   acceptance and black-box tests on the other generations of ten_ai_base"
 	@echo "make chaos     hundreds of faults against the extension, as a table (CHAOS_ARGS='--quick --only kills')"
+	@echo "make bench     what a frame, a stream and an event cost, beside the floors (BENCH_ARGS=--quick for half a minute)"
 	@echo "make format    put the code into the project's style"
 	@echo "make samples   make the two recordings again (needs flite)"
 	@echo "make package   dist/: the TEN package, the wheel and the source archive"
@@ -101,6 +103,9 @@ generations: setup
 
 chaos: $(RUN)
 	@$(BIN)/python bench/chaos.py $(CHAOS_ARGS)
+
+bench: setup
+	@$(BIN)/python bench/perf.py $(BENCH_ARGS)
 
 demo: $(RUN)
 	@$(BIN)/python devkit/samples/demo.py

@@ -1,0 +1,88 @@
+"""What the client and the extension cost, beside the floors below them: `make bench`, or `python bench/perf.py`.
+
+    python bench/perf.py                       everything, some minutes; the table, and bench/out/latest.json
+    python bench/perf.py --quick               a short form that only shows that all of it runs (bench/out/quick.json)
+    python bench/perf.py --profile client      where the time of a frame goes, flat out (or: extension, events)
+
+Every figure is CPU time of a process that does nothing else, less that of the harness alone, and every ratio is taken
+inside one round: docs/performance.md tells how to read it. Ends with 1 if a floor was slower than what contains it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from perf_figures import Figures, as_json, impossible, targets
+from perf_plan import BUSY_MS, FULL, QUICK, Plan
+from perf_run import CYCLE_MS, cores, run
+from perf_table import table
+
+OUT = Path(__file__).resolve().parent / "out"
+LIBRARIES = ("websockets", "picows", "numpy", "pydantic", "msgspec", "onnxruntime")
+
+
+def machine() -> dict[str, Any]:
+    """What the figures belong to."""
+    versions = {name: metadata.version(name) for name in LIBRARIES}
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+        "pinned": cores()[1] is not None,
+        "load_before": round(load, 2),
+        "libraries": versions,
+    }
+
+
+def profile(what: str) -> None:
+    """Print a profile of frames flat out, or of events."""
+    subject = "extension" if what == "extension" else "client"
+    cycle_ms = BUSY_MS if what == "events" else CYCLE_MS
+    print(run("flat", cycle_ms=cycle_ms, subject=subject, streams=10, seconds=5, profile=True)["profile"])
+
+
+def bench(quick: bool) -> int:
+    """Measure, print, write; 0 if what was found can be true."""
+    began, about = time.monotonic(), machine()
+    scale = QUICK if quick else FULL
+    plan = Plan(scale)
+    results = plan.play()
+    verdict, wrong = targets(results), impossible(results)
+    for line in table(Figures(results), verdict, scale.streams):
+        print(line)
+    libraries = ", ".join(f"{name} {version}" for name, version in about["libraries"].items())
+    print(f"\nPython {about['python']}, {about['system']}, load before {about['load_before']}; {libraries}.")
+    print(f"{scale.rounds} round(s), {time.monotonic() - began:.0f} s. Medians; in brackets least and most.")
+    for line in [*wrong, *(f"not measured: {name}" for name in plan.failed)]:
+        print(f"WRONG: {line}")
+    OUT.mkdir(exist_ok=True)
+    when = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    told = {"when": when, "quick": quick, "machine": about, "targets": as_json(verdict)}
+    told |= {"impossible": wrong, "failed": plan.failed, "results": results}
+    (OUT / ("quick.json" if quick else "latest.json")).write_text(json.dumps(told, indent=1), encoding="utf-8")
+    return 1 if (wrong or plan.failed) and not quick else 0
+
+
+def main() -> int:
+    """Parse and run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a short form; prints, never fails")
+    parser.add_argument("--profile", choices=("client", "extension", "events"))
+    asked = parser.parse_args()
+    if asked.profile:
+        profile(asked.profile)
+        return 0
+    return bench(asked.quick)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,213 @@
+"""Measurements of single parts for `make bench`: resampling, the detector, opening, memory, the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import time
+from array import array
+from typing import Any
+
+from memory import resident
+from perf_audio import Sound, frames, speech
+from perf_streams import cpu_s, live, percentile
+from perf_subjects import Client, Websockets, report
+
+Json = dict[str, Any]
+KB = 1000
+
+
+def resample(seconds: float) -> Json:
+    """The wire encoder alone, 16 to 24 kHz in frames of 20 ms, fifty streams in turn."""
+    from ten_packages.extension.openai_asr_python.audio.encoder import WireEncoder
+
+    sound = Sound()
+    audio = frames(sound)
+    encoders = [WireEncoder(sound.rate, "pcm16") for _ in range(50)]
+    used, until, count = cpu_s(), time.monotonic() + seconds, 0
+    while time.monotonic() < until:
+        frame = audio[count % len(audio)]
+        for encoder in encoders:
+            encoder.encode(frame)
+        count += 1
+    return {"cpu_s": cpu_s() - used, "audio_s": count * len(encoders) * sound.frame_ms / 1000}
+
+
+def detector(seconds: float, gated: bool, streams: int = 50) -> Json:
+    """Local turns without the client: the detector of each of *streams* calls, half of them silence.
+
+    Without *gated* it is the model alone, one window after the other, as it is without this extension.
+    """
+    from ten_packages.extension.openai_asr_python import openai_asr_client as module
+    from ten_packages.extension.openai_asr_python.audio.vad import SileroDetector
+    from ten_packages.extension.openai_asr_python.realtime.options import SessionOptions, TurnDetectionOptions
+
+    call = speech(16_000)
+    if gated:
+        options = SessionOptions(turn_detection=TurnDetectionOptions(type="local_vad"))
+        detectors: list[Any] = [module._make_detector(options) for _ in range(streams)]
+        size, work = 320, [found.process for found in detectors]
+        pieces: list[Any] = frames(Sound(call="speech"))
+    else:
+        models = [SileroDetector() for _ in range(streams)]
+        size, work = 512, [model.probability for model in models]
+        pieces = [call[at : at + size] for at in range(0, len(call) - size, size)]
+    count, turns, used, until = 0, 0, 0.0, 0.0
+    apart = len(pieces) // streams  # no two callers say the same at the same time
+    while time.monotonic() < until or count < 200:
+        if count == 100:
+            used, until, began = cpu_s(), time.monotonic() + seconds, count
+        for number, step in enumerate(work):
+            heard = step(pieces[(count + number * apart) % len(pieces)])
+            turns += len(heard) if gated else 0
+        count += 1
+    return {"cpu_s": cpu_s() - used, "audio_s": (count - began) * streams * size / 16_000, "turn_events": turns}
+
+
+async def opening(url: str, streams: int) -> Json:
+    """Open streams one after the other, a frame pushed at once: CPU, and time until the frame is at the server."""
+    sound = Sound()
+    client = Client(url, 0, sound, "server_vad")
+    began: dict[int, int] = {}
+    client.add(streams)  # what is loaded by the first stream of a process
+    await client.open()
+    used = cpu_s()
+    for number in range(streams):
+        began[number] = time.monotonic_ns()
+        one = client.add(number)
+        one.push_audio(frames_of(sound)[0])
+        await asyncio.wait_for(client.listeners[-1].connected.wait(), 20)
+        await asyncio.sleep(0.005)
+    used = cpu_s() - used
+    told = await report(url)
+    await client.close()
+    first = [(told[str(number)]["first_audio_ns"] - at) / 1e6 for number, at in began.items()]
+    result = {"cpu_s": used, "streams": streams, "first_byte_p50_ms": percentile(first, 0.5)}
+    return {**result, "first_byte_worst_ms": max(first)}
+
+
+_frames: dict[Sound, list[bytes]] = {}
+
+
+def frames_of(sound: Sound) -> list[bytes]:
+    """`frames`, made once."""
+    return _frames.setdefault(sound, frames(sound))
+
+
+async def opening_floor(url: str, streams: int) -> Json:
+    """What the same number of bare connections costs."""
+    one = Websockets(url, 1, Sound())
+    await one.open()
+    many = Websockets(url, streams, Sound())
+    used = cpu_s()
+    await many.open()
+    used = cpu_s() - used
+    await one.close()
+    await many.close()
+    return {"cpu_s": used, "streams": streams}
+
+
+async def memory(url: str, case: str, streams: int) -> Json:
+    """What a stream adds to the resident set beyond the audio it keeps."""
+    sound = Sound(frame_ms=100)
+    if case == "outage":
+        with socket.socket() as holder:  # bound and not listening: nobody else gets the port
+            holder.bind(("127.0.0.1", 0))
+            return await _grown(f"ws://127.0.0.1:{holder.getsockname()[1]}", case, streams, sound)
+    return await _grown(url, case, streams, sound)
+
+
+async def _grown(url: str, case: str, streams: int, sound: Sound) -> Json:
+    client = Client(url, 0, sound, "server_vad")
+    audio = frames_of(sound)
+    for number in range(5):  # what is loaded and grown by the first streams of a process
+        client.add(1_000 + number)
+    await asyncio.sleep(0.3)
+    for number in range(600 if case == "outage" else 100):
+        for stream in range(5):
+            client.push(stream, number)
+        await asyncio.sleep(0)
+    gc.collect()
+    before, ready = resident(), len(client.clients)
+    for number in range(streams):
+        client.add(number)
+    while case != "outage" and not all(one.connected for one in client.clients):
+        await asyncio.sleep(0.005)
+    for number in range({"idle": 0, "talking": 200, "outage": 650}[case]):
+        for stream in range(ready, ready + streams):
+            client.clients[stream].push_audio(audio[number % len(audio)])
+        await asyncio.sleep(0.002)
+        while case == "talking" and client.behind():
+            await asyncio.sleep(0.002)
+    await asyncio.sleep(0.3)
+    gc.collect()
+    grown = resident() - before
+    kept = sum(one.session.stream.ledger.kept_bytes for one in client.clients[ready:])
+    return {"kb_per_stream": (grown - kept) / streams / KB, "audio_kb_per_stream": kept / streams / KB}
+
+
+class LoopWatch:
+    """Times every call the event loop makes, in CPU time of the thread: others on the machine do not count."""
+
+    def __init__(self) -> None:
+        self.spent = array("d")  # numbers only: it must not give the garbage collector more to do
+        self.wall = array("d")
+        self.long: list[tuple[float, str]] = []
+        self.collections = array("d", [0.0])
+
+    def install(self) -> None:
+        """Begin. Only for a process that measures nothing else."""
+        original, began = asyncio.Handle._run, 0
+
+        def collecting(phase: str, info: Json) -> None:
+            nonlocal began
+            if phase == "start":
+                began = time.thread_time_ns()
+            else:
+                self.collections.append((time.thread_time_ns() - began) / 1e6)
+
+        def run(handle: Any) -> None:
+            cpu, wall = time.thread_time_ns(), time.perf_counter_ns()
+            original(handle)
+            spent = (time.thread_time_ns() - cpu) / 1e6
+            self.spent.append(spent)
+            self.wall.append((time.perf_counter_ns() - wall) / 1e6)
+            if spent > 1:
+                self.long.append((round(spent, 2), _name(handle._callback)))
+
+        gc.callbacks.append(collecting)
+        asyncio.Handle._run = run  # type: ignore[method-assign]
+
+
+def _name(callback: Any) -> str:
+    task = getattr(callback, "__self__", None)
+    coroutine = task.get_coro() if isinstance(task, asyncio.Task) else callback
+    return str(getattr(coroutine, "__qualname__", coroutine))
+
+
+async def blocked(url: str, sound: Sound, streams: int, seconds: float, turns: str) -> Json:
+    """How long the calls to the loop take while clients open and talk; what the first one loads is told apart."""
+    client = Client(url, streams, sound, turns)
+    from ten_packages.extension.openai_asr_python import openai_asr_client  # noqa: F401  (not a call to a loop)
+
+    watch = LoopWatch()
+    watch.install()
+    await asyncio.sleep(0)  # what follows is timed
+    first = Client(url, 0, sound, turns)
+    first.add(streams)
+    await first.open()
+    first.clients[0].push_audio(frames_of(sound)[0])
+    await asyncio.sleep(0.2)
+    begin = len(watch.spent)
+    await live(client, url, sound, streams, seconds, [], apart=True)
+    spent = list(watch.spent[begin:])
+    return {
+        "p99_ms": percentile(spent, 0.99),
+        "worst_ms": max(spent),
+        "first_worst_ms": max(watch.spent[:begin]),
+        "worst_wall_ms": max(watch.wall[begin:]),
+        "worst_gc_ms": max(watch.collections),
+        "longest": sorted(watch.long, reverse=True)[:8],
+        "calls": len(spent),
+    }
