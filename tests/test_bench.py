@@ -1,4 +1,4 @@
-"""The harness of `make bench`: its arithmetic, that it knows a frame again, and that it runs. Its figures are no test."""
+"""The harness of `make bench`: its arithmetic, that it knows a frame again, and that it runs. No figure is a test."""
 
 from __future__ import annotations
 
