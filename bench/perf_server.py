@@ -2,10 +2,10 @@
 
     python bench/perf_server.py '{"cycle_ms": 2000, "watch": [0, 10, 20]}'
 
-It takes whatever audio comes and plays fifteen events for each `cycle_ms` of it, as a server with turn detection does;
-where the client commits, the events of an item come with the commit. Prints its port. Streams are told apart by the path
-(`/17/...`); of those in `watch` all audio is kept with the time it came, and `/report` hands out where in it the marks of
-`perf_audio` were found, so that latency is measured on the sound and not on messages.
+It takes whatever audio comes and plays fifteen events for each `cycle_ms` of it, as a server with turn detection
+does; where the client commits, the events of an item come with the commit. Prints its port. Streams are told apart by
+the path (`/17/...`); of those in `watch` all audio is kept with the time it came, and `/report` hands out where in it
+the marks of `perf_audio` were found, so that latency is measured on the sound and not on messages.
 """
 
 from __future__ import annotations
