@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from perf_figures import Figures, as_json, impossible, targets
-from perf_plan import BUSY_MS, FULL, QUICK, Plan
+from perf_plan import BUSY_MS, FULL, QUICK, Plan, Results
 from perf_run import CYCLE_MS, cores, run
 from perf_table import table
 
@@ -50,6 +50,12 @@ def profile(what: str) -> None:
     print(run("flat", cycle_ms=cycle_ms, subject=subject, streams=10, seconds=5, profile=True)["profile"])
 
 
+def shared(results: Results) -> float:
+    """The part of the time for which others had the core, over all paced runs: how much the figures are worth."""
+    paced = [result for rounds in results.values() for result in rounds if "waited_s" in result]
+    return sum(one["waited_s"] for one in paced) / max(1e-9, sum(one["wall_s"] for one in paced))
+
+
 def bench(quick: bool) -> int:
     """Measure, print, write; 0 if what was found can be true."""
     began, about = time.monotonic(), machine()
@@ -62,6 +68,7 @@ def bench(quick: bool) -> int:
     libraries = ", ".join(f"{name} {version}" for name, version in about["libraries"].items())
     print(f"\nPython {about['python']}, {about['system']}, load before {about['load_before']}; {libraries}.")
     print(f"{scale.rounds} round(s), {time.monotonic() - began:.0f} s. Medians; in brackets least and most.")
+    print(f"Of their time the paced processes waited {100 * shared(results):.0f} % for a core that others had.")
     for line in [*wrong, *(f"not measured: {name}" for name in plan.failed)]:
         print(f"WRONG: {line}")
     OUT.mkdir(exist_ok=True)

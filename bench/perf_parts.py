@@ -191,13 +191,14 @@ async def blocked(url: str, sound: Sound, streams: int, seconds: float, turns: s
     client = Client(url, streams, sound, turns)
     from ten_packages.extension.openai_asr_python import openai_asr_client  # noqa: F401  (not a call to a loop)
 
+    frame = frames_of(sound)[0]
+    first = Client(url, 0, sound, turns)
     watch = LoopWatch()
     watch.install()
     await asyncio.sleep(0)  # what follows is timed
-    first = Client(url, 0, sound, turns)
     first.add(streams)
     await first.open()
-    first.clients[0].push_audio(frames_of(sound)[0])
+    first.clients[0].push_audio(frame)
     await asyncio.sleep(0.2)
     begin = len(watch.spent)
     await live(client, url, sound, streams, seconds, [], apart=True)

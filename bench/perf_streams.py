@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import cProfile
 import io
 import pstats
 import resource
 import time
+from pathlib import Path
 from typing import Any
 
 from perf_audio import Sound, latencies, marked
@@ -23,6 +25,15 @@ def cpu_s() -> float:
     """User and system time of this process, all threads."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
+
+
+def waited_s() -> float:
+    """How long this process was ready to run and did not get its core; 0 where the system does not tell."""
+    total = 0
+    for file in Path("/proc/self/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            total += int(file.read_text().split()[1])
+    return total / 1e9
 
 
 def percentile(values: list[float], part: float) -> float:
@@ -49,10 +60,10 @@ async def live(
     late: list[float] = []
     began = time.monotonic() + 0.01
     warm, total = round(WARM_S / TICK_S), round((WARM_S + seconds) / TICK_S)
-    used = at = 0.0
+    used = at = waited = 0.0
     for tick in range(total):
         if tick == warm:
-            used, at = cpu_s(), time.monotonic()
+            used, at, waited = cpu_s(), time.monotonic(), waited_s()
             late.clear()
         slot = slots[tick % ticks]
         if not slot:
@@ -72,10 +83,12 @@ async def live(
                 await pending
             if apart:
                 await asyncio.sleep(0)
-    used, wall = cpu_s() - used, time.monotonic() - at
+    used, wall, waited = cpu_s() - used, time.monotonic() - at, waited_s() - waited
     return {
         "cpu_s": used,
         "wall_s": wall,
+        "waited_s": waited,
+        "core_needed": used / seconds,
         "audio_s": seconds * streams,
         "late_p99_ms": percentile(late, 0.99) * 1000,
         "late_end_ms": (late[-1] if late else 0.0) * 1000,

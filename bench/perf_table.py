@@ -49,8 +49,9 @@ def spread(values: list[float], digits: int = 2) -> str:
 def _live(figures: Figures, streams: int) -> Iterator[str]:
     yield "### At the pace of callers"
     yield ""
-    yield "| streams | what | who | CPU-ms per s of audio | x picows | p50 ms | p99 ms | late, p99 ms | messages/s |"
-    yield "| ---: | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    columns = "| streams | what | who | CPU-ms per s of audio | x picows | p50 ms | p99 ms "
+    yield columns + "| core needed | late, p99 ms | messages/s |"
+    yield "| ---: | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     for name, what, count in LIVE:
         for subject, who in SUBJECTS.items():
             case = f"live/{name}/{subject}"
@@ -62,7 +63,9 @@ def _live(figures: Figures, streams: int) -> Iterator[str]:
                 late = [
                     spread(figures.only(case, f"latency_{key}_ms"), 1) if min(seen) else "" for key in ("p50", "p99")
                 ]
-                cells = [count, what, who, spread(cost), spread(ratios(cost, under), 1), *late]
+                over = spread(ratios(cost, under), 1) if name != "1" else ""  # one stream is all waking up
+                needed = [100 * part for part in figures.only(case, "core_needed")]
+                cells = [count, what, who, spread(cost), over, *late, f"{spread(needed, 0)} %"]
                 cells.append(spread(figures.only(case, "late_p99_ms"), 0))
                 cells.append(spread(figures.only(case, "messages_per_s"), 0))
                 yield _row(cells)
