@@ -2,6 +2,7 @@
 
     python bench/perf.py                       everything, some minutes; the table, and bench/out/latest.json
     python bench/perf.py --quick               a short form that only shows that all of it runs (bench/out/quick.json)
+    python bench/perf.py --show bench/out/latest.json
     python bench/perf.py --profile client      where the time of a frame goes, flat out (or: extension, events)
 
 Every figure is CPU time of a process that does nothing else, less that of the harness alone, and every ratio is taken
@@ -57,26 +58,31 @@ def shared(results: Results) -> float:
 
 
 def bench(quick: bool) -> int:
-    """Measure, print, write; 0 if what was found can be true."""
+    """Measure, write, print; 0 if what was found can be true."""
     began, about = time.monotonic(), machine()
-    scale = QUICK if quick else FULL
-    plan = Plan(scale)
+    plan = Plan(QUICK if quick else FULL)
     results = plan.play()
-    verdict, wrong = targets(results), impossible(results)
-    for line in table(Figures(results), verdict, scale.streams):
+    when = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    told = {"when": when, "seconds": round(time.monotonic() - began), "quick": quick, "machine": about}
+    told |= {"targets": as_json(targets(results)), "impossible": impossible(results), "failed": plan.failed}
+    told |= {"results": results}
+    OUT.mkdir(exist_ok=True)
+    (OUT / ("quick.json" if quick else "latest.json")).write_text(json.dumps(told, indent=1), encoding="utf-8")
+    show(told)
+    return 1 if (told["impossible"] or plan.failed) and not quick else 0
+
+
+def show(told: dict[str, Any]) -> None:
+    """Print the tables of a run, as its JSON file has it."""
+    results, about, scale = told["results"], told["machine"], QUICK if told["quick"] else FULL
+    for line in table(Figures(results), targets(results), scale.streams):
         print(line)
     libraries = ", ".join(f"{name} {version}" for name, version in about["libraries"].items())
     print(f"\nPython {about['python']}, {about['system']}, load before {about['load_before']}; {libraries}.")
-    print(f"{scale.rounds} round(s), {time.monotonic() - began:.0f} s. Medians; in brackets least and most.")
+    print(f"{told['when'][:10]}, {scale.rounds} round(s), {told['seconds']} s. Medians; in brackets least and most.")
     print(f"Of their time the paced processes waited {100 * shared(results):.0f} % for a core that others had.")
-    for line in [*wrong, *(f"not measured: {name}" for name in plan.failed)]:
+    for line in [*impossible(results), *(f"not measured: {name}" for name in told["failed"])]:
         print(f"WRONG: {line}")
-    OUT.mkdir(exist_ok=True)
-    when = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    told = {"when": when, "quick": quick, "machine": about, "targets": as_json(verdict)}
-    told |= {"impossible": wrong, "failed": plan.failed, "results": results}
-    (OUT / ("quick.json" if quick else "latest.json")).write_text(json.dumps(told, indent=1), encoding="utf-8")
-    return 1 if (wrong or plan.failed) and not quick else 0
 
 
 def main() -> int:
@@ -84,7 +90,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a short form; prints, never fails")
     parser.add_argument("--profile", choices=("client", "extension", "events"))
+    parser.add_argument("--show", type=Path, metavar="FILE", help="print the tables of a run again, from its JSON")
     asked = parser.parse_args()
+    if asked.show:
+        show(json.loads(asked.show.read_text(encoding="utf-8")))
+        return 0
     if asked.profile:
         profile(asked.profile)
         return 0

@@ -147,9 +147,8 @@ def rules() -> list[Rule]:
     ]
     for name, streams in (("1", "1 stream"), ("base", "50 streams"), ("200", "200 streams")):
         for key, bound in (("p50", 3.0), ("p99", 15.0)):
-            where = f"live/{name}/client"
-            value = _median(where, f"latency_{key}_ms")
-            found.append((f"frame in to bytes at the server, {key}, {streams}", bound, "ms", False, value))
+            what = f"frame in to bytes at the server, {key}, {streams}"
+            found.append((what, bound, "ms", False, _latency(name, key)))
     found += [
         (
             "live streams on one core before pacing slips",
@@ -194,6 +193,16 @@ def _flat(subject: str) -> Values:
 
 def _ratio(above: Values, below: Values) -> Callable[[Figures], float]:
     return lambda figures: Figure.of(ratios(above(figures), below(figures))).value
+
+
+def _latency(name: str, key: str) -> Callable[[Figures], float]:
+    """Latency as the caller has it: where the pacing slipped, frames were handed in late, and that counts."""
+
+    def find(figures: Figures) -> float:
+        rounds = figures.all(f"live/{name}/client")
+        return Figure.of([one[f"latency_{key}_ms"] + slipped(one) * one["late_p99_ms"] for one in rounds]).value
+
+    return find
 
 
 def _median(case: str, key: str) -> Callable[[Figures], float]:

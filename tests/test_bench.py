@@ -64,7 +64,7 @@ def test_a_target_holds_up_to_its_bound_and_what_was_not_measured_does_not() -> 
 
 
 def test_a_ratio_is_taken_inside_its_round() -> None:
-    rounds = [base(0.5, 0.3), base(0.9, 0.5), base(1.7, 0.9)]  # a machine that gets slower and slower
+    rounds = [base(0.5, 0.3), base(1.7, 0.9), base(1.7, 0.5)]  # twice as much in two, while the machine's speed moved
     results = {name: [one[name][0] for one in rounds] for name in rounds[0]}
     assert round(target(results, CLIENT).value, 6) == 2.0
 
@@ -78,6 +78,14 @@ def test_the_limit_is_the_last_number_before_the_first_that_slipped() -> None:
     assert target(results, HELD).holds, "a tick that was late since others had the core is not the client's"
     results["live/350/client"][0]["core_needed"] = 1.2
     assert target(results, HELD).value == 200.0
+
+
+def test_frames_that_were_handed_in_late_do_not_pass_for_quick() -> None:
+    name = "frame in to bytes at the server, p99, 200 streams"
+    late = {"late_p99_ms": 500.0, "core_needed": 0.9}
+    quick, slow = {"live/200/client": [live(1.0)]}, {"live/200/client": [live(1.0, **late)]}
+    assert (target(quick, name).value, target(quick, name).holds) == (2.0, True)
+    assert (target(slow, name).value, target(slow, name).holds) == (502.0, False)
 
 
 @pytest.mark.parametrize(
