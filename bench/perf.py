@@ -52,9 +52,10 @@ def profile(what: str) -> None:
 
 
 def shared(results: Results) -> float:
-    """The part of the time for which others had the core, over all paced runs: how much the figures are worth."""
-    paced = [result for rounds in results.values() for result in rounds if "waited_s" in result]
-    return sum(one["waited_s"] for one in paced) / max(1e-9, sum(one["wall_s"] for one in paced))
+    """The part of the time others had the core, over all runs with streams: how much the figures are worth."""
+    timed = [result for rounds in results.values() for result in rounds if "waited_s" in result]
+    waited, wall = (sum(one[key] for one in timed) for key in ("waited_s", "wall_s"))
+    return waited / wall if wall else 0.0
 
 
 def bench(quick: bool) -> int:
@@ -80,7 +81,7 @@ def show(told: dict[str, Any]) -> None:
     libraries = ", ".join(f"{name} {version}" for name, version in about["libraries"].items())
     print(f"\nPython {about['python']}, {about['system']}, load before {about['load_before']}; {libraries}.")
     print(f"{told['when'][:10]}, {scale.rounds} round(s), {told['seconds']} s. Medians; in brackets least and most.")
-    print(f"Of their time the paced processes waited {100 * shared(results):.0f} % for a core that others had.")
+    print(f"Of their time the processes with streams waited {100 * shared(results):.0f} % for a core that others had.")
     for line in [*impossible(results), *(f"not measured: {name}" for name in told["failed"])]:
         print(f"WRONG: {line}")
 

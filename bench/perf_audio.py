@@ -54,8 +54,9 @@ class Sound:
         return LIST_S * 1000 // self.frame_ms
 
 
+@lru_cache(maxsize=4)
 def frames(sound: Sound) -> list[bytes]:
-    """A call, frame by frame, as the caller's bytes."""
+    """A call, frame by frame, as the caller's bytes. Made once."""
     samples = marked(sound)[0] if sound.call == "marked" else speech(sound.rate)[: sound.count * sound.frame_samples]
     pcm = samples.astype("<i2").tobytes()
     size = 2 * sound.frame_samples

@@ -76,7 +76,7 @@ async def opening(url: str, streams: int) -> Json:
     for number in range(streams):
         began[number] = time.monotonic_ns()
         one = client.add(number)
-        one.push_audio(frames_of(sound)[0])
+        one.push_audio(frames(sound)[0])
         await asyncio.wait_for(client.listeners[-1].connected.wait(), 20)
         await asyncio.sleep(0.005)
     used = cpu_s() - used
@@ -85,14 +85,6 @@ async def opening(url: str, streams: int) -> Json:
     first = [(told[str(number)]["first_audio_ns"] - at) / 1e6 for number, at in began.items()]
     result = {"cpu_s": used, "streams": streams, "first_byte_p50_ms": percentile(first, 0.5)}
     return {**result, "first_byte_worst_ms": max(first)}
-
-
-_frames: dict[Sound, list[bytes]] = {}
-
-
-def frames_of(sound: Sound) -> list[bytes]:
-    """`frames`, made once."""
-    return _frames.setdefault(sound, frames(sound))
 
 
 async def opening_floor(url: str, streams: int) -> Json:
@@ -120,7 +112,7 @@ async def memory(url: str, case: str, streams: int) -> Json:
 
 async def _grown(url: str, case: str, streams: int, sound: Sound) -> Json:
     client = Client(url, 0, sound, "server_vad")
-    audio = frames_of(sound)
+    audio = frames(sound)
     for number in range(5):  # what is loaded and grown by the first streams of a process
         client.add(1_000 + number)
     await asyncio.sleep(0.3)
@@ -191,7 +183,7 @@ async def blocked(url: str, sound: Sound, streams: int, seconds: float, turns: s
     client = Client(url, streams, sound, turns)
     from ten_packages.extension.openai_asr_python import openai_asr_client  # noqa: F401  (not a call to a loop)
 
-    frame = frames_of(sound)[0]
+    frame = frames(sound)[0]
     first = Client(url, 0, sound, turns)
     watch = LoopWatch()
     watch.install()

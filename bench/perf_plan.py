@@ -83,11 +83,14 @@ def round_cases(scale: Scale) -> list[Case]:
     cases.append(Case("open/websockets", "opening_floor", {"streams": scale.opened}, CYCLE_MS))
     for _ in range(3):
         cases += [Case(f"import/{what}", "imports", {"what": what}) for what in ("libraries", "extension")]
+    if scale.memory:
+        for case, streams in (("idle", 60), ("talking", 60), ("outage", 20)):
+            cases.append(Case(f"memory/{case}", "memory", {"case": case, "streams": streams}, CYCLE_MS))
     return cases
 
 
 def single_cases(scale: Scale) -> list[Case]:
-    """What is played once: other sounds, memory, the event loop."""
+    """What is played once: other sounds, the event loop."""
     cases: list[Case] = []
     if scale.variants:
         for frame_ms in (10, 100):
@@ -102,9 +105,6 @@ def single_cases(scale: Scale) -> list[Case]:
     for turns, sound in (("server_vad", {}), ("local_vad", {"call": "speech"})):
         asked = {"streams": scale.streams, "seconds": scale.live_s, "turns": turns, "sound": sound}
         cases.append(Case(f"blocked/{turns}", "blocked", asked, CYCLE_MS))
-    if scale.memory:
-        for case, streams in (("idle", 60), ("talking", 60), ("outage", 20)):
-            cases.append(Case(f"memory/{case}", "memory", {"case": case, "streams": streams}, CYCLE_MS))
     return cases
 
 

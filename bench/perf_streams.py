@@ -42,6 +42,18 @@ def percentile(values: list[float], part: float) -> float:
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else 0.0
 
 
+class Usage:
+    """What this process used since it was made."""
+
+    def __init__(self) -> None:
+        self._cpu, self._wall, self._waited = cpu_s(), time.monotonic(), waited_s()
+
+    def so_far(self) -> Json:
+        """CPU, wall and waiting time in seconds."""
+        used, wall, waited = cpu_s(), time.monotonic(), waited_s()
+        return {"cpu_s": used - self._cpu, "wall_s": wall - self._wall, "waited_s": waited - self._waited}
+
+
 async def live(
     subject: Subject, url: str, sound: Sound, streams: int, seconds: float, watch: list[int], *, apart: bool = False
 ) -> Json:
@@ -54,25 +66,20 @@ async def live(
     watched = set(watch)
     pushed: dict[int, list[tuple[int, int]]] = {number: [] for number in watch}
     ticks = sound.frame_ms
-    slots: list[list[int]] = [[] for _ in range(ticks)]
+    slots: dict[int, list[int]] = {}
     for number in range(streams):
-        slots[number * ticks // streams].append(number)
+        slots.setdefault(number * ticks // streams, []).append(number)
     late: list[float] = []
+    usage = Usage()
     began = time.monotonic() + 0.01
-    warm, total = round(WARM_S / TICK_S), round((WARM_S + seconds) / TICK_S)
-    used = at = waited = 0.0
-    for tick in range(total):
-        if tick == warm:
-            used, at, waited = cpu_s(), time.monotonic(), waited_s()
+    for tick in range(round((WARM_S + seconds) / TICK_S)):
+        if tick == round(WARM_S / TICK_S):
+            usage = Usage()
             late.clear()
-        slot = slots[tick % ticks]
-        if not slot:
+        slot = slots.get(tick % ticks)
+        if slot is None:
             continue
-        wait = began + tick * TICK_S - time.monotonic()
-        if wait > 0:
-            await asyncio.sleep(wait)
-        else:
-            await asyncio.sleep(0)
+        await asyncio.sleep(max(0.0, began + tick * TICK_S - time.monotonic()))
         late.append(time.monotonic() - began - tick * TICK_S)
         number = tick // ticks
         for stream in slot:
@@ -83,12 +90,10 @@ async def live(
                 await pending
             if apart:
                 await asyncio.sleep(0)
-    used, wall, waited = cpu_s() - used, time.monotonic() - at, waited_s() - waited
+    used = usage.so_far()
     return {
-        "cpu_s": used,
-        "wall_s": wall,
-        "waited_s": waited,
-        "core_needed": used / seconds,
+        **used,
+        "core_needed": used["cpu_s"] / seconds,
         "audio_s": seconds * streams,
         "late_p99_ms": percentile(late, 0.99) * 1000,
         "late_end_ms": (late[-1] if late else 0.0) * 1000,
@@ -129,13 +134,13 @@ async def flat_out(
     profiler = cProfile.Profile(time.process_time) if profile else None
     if profiler:
         profiler.enable()
-    used, began = cpu_s(), time.monotonic()
+    usage = Usage()
     rounds = await _rounds(subject, streams, 100, seconds)
-    used, wall = cpu_s() - used, time.monotonic() - began
+    used = usage.so_far()
     if profiler:
         profiler.disable()
     count = rounds * streams
-    result = {"cpu_s": used, "wall_s": wall, "frames": count, "audio_s": count * sound.frame_ms / 1000}
+    result = {**used, "frames": count, "audio_s": count * sound.frame_ms / 1000}
     if profiler:
         result["profile"] = _top(profiler, count)
     return {**result, **await _outcome(subject, url, {})}
