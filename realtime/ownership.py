@@ -57,7 +57,7 @@ def _give_to_server(stream: Stream) -> None:
 def _take_from_server(stream: Stream) -> None:
     """Turns whose audio was to go to a server's detector again are committed by us, as far as they are known."""
     waiting = list(stream.book.waiting())
-    starts = [*(turn.start for turn in waiting[1:]), stream.ledger.accepted]
+    starts = [*(turn.start for turn in waiting), stream.ledger.accepted][1:]
     for turn, limit in zip(waiting, starts, strict=True):
         end = min(turn.end if turn.end is not None else stream.speech_ends(turn.start), max(limit, turn.start))
         turn.client_owned, turn.phase = True, Phase.OPEN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -124,6 +125,13 @@ class ChangingPromises(Promises):
         if answer.outcome in ("applied", "taken"):
             self._in_force = options
 
+    def _check_dial(self, at: float) -> None:
+        changes = [t for e, t in zip(self.d.events, self.d.times, strict=True) if isinstance(e, ev.Reconfigured)]
+        if any(self._down_at <= t <= at for t in changes):
+            self._useless = 0  # with another configuration it is tried at once, and anew
+        else:
+            super()._check_dial(at)
+
     def _check_in_time(self) -> None:
         for request, _, at in self.s.requests[self._answered : self._answered + 1]:
             since = max(at, self._answered_at, self.s.slept_at)
@@ -147,5 +155,8 @@ class ChangingPromises(Promises):
         assert all(c.role is not Role.NEXT for c in self.d.session._connections())
 
 
-CHANGES_HEALTHY = [*HEALTHY, *[Changing.reconfigure] * 2]
-CHANGES_UNHEALTHY = [*UNHEALTHY, *[Changing.reconfigure] * 2]
+def _with_changes(steps: list[Callable[[Simulation], None]]) -> list[Callable[[Changing], None]]:
+    return [*(getattr(Changing, step.__name__) for step in steps), *[Changing.reconfigure] * 2]
+
+
+CHANGES_HEALTHY, CHANGES_UNHEALTHY = _with_changes(HEALTHY), _with_changes(UNHEALTHY)
