@@ -76,8 +76,8 @@ class Changing(Simulation):
         super().finalize()
 
     def _follow(self) -> None:
-        if self.d.session.stream.detection != "local_vad":
-            self.speaking = False  # its detector is gone
+        """A detector ends with its kind of turns, and one that follows begins anew."""
+        self.speaking = self.speaking and self.d.session._turns._detector_open
 
     def sleep(self) -> None:
         super().sleep()
