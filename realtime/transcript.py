@@ -98,11 +98,18 @@ class TranscriptBook:
         """A new turn, at its place in the audio; it begins behind the end of the one before it."""
         index = next((i for i, other in enumerate(self.turns) if other.start > turn.start), len(self.turns))
         before = self.turns[index - 1] if index else None
-        floor = max(self.settled_end, (before.end or before.start) if before else 0)
+        floor = max(self.settled_end, self._behind(before) if before else 0)
         turn.start = max(turn.start, floor)
         turn.span_start = max(turn.span_start, floor)
         turn.late = turn.start < self.answered_until
         self.turns.insert(index, turn)
+
+    @staticmethod
+    def _behind(turn: Turn) -> int:
+        """Where another may begin: the quiet end of what we committed is ours, though nothing was said in it."""
+        if turn.client_owned and turn.span_end is not None:
+            return turn.span_end
+        return turn.end or turn.start
 
     @property
     def last_end(self) -> int:
@@ -350,7 +357,7 @@ class TranscriptBook:
             del self._superseded[item]
             self._settled_items.append(item)
         if claimed:
-            self.settled_end = max(self.settled_end, turn.end or 0)
+            self.settled_end = max(self.settled_end, self._behind(turn) if turn.end is not None else 0)
 
     def _transcript(self, turn: Turn, text: str, *, final: bool) -> Transcript:
         end = turn.end if turn.end is not None else self._ledger.accepted
