@@ -311,6 +311,7 @@ class TranscriptBook:
         return self._ledger.has_speech(turn.span_start, end)
 
     def _emit_final(self, turn: Turn) -> None:
+        whole = turn.span_end or turn.start
         unsent = self._ledger.next_run(State.PENDING, turn.start, turn.end or turn.start)
         if unsent is not None:  # a server that answers for more than it was sent is believed for what it was sent
             turn.end = turn.span_end = unsent[0]
@@ -318,6 +319,9 @@ class TranscriptBook:
         speech = self._is_speech(turn)
         fate = Fate(State.FINAL, turn=turn.serial) if speech else Fate(State.GATED, cause="silence")
         self._ledger.move(turn.span_start, end, frozenset({State.COMMITTED}), fate)
+        for first, last, found in list(self._ledger.fates(end, whole)):
+            if found.turn == turn.serial:  # it was sent, around what waits to be sent again
+                self._ledger.move(first, last, frozenset({State.COMMITTED}), fate)
         if turn.promoted:
             self._emit_rest(turn)
         elif turn.text.strip() and speech:
