@@ -38,7 +38,10 @@ class Changing(Simulation):
 
     def reconfigure(self) -> None:
         kinds = [self._words, self._numbers, self._model, *([self._turn_type] * 3 if self.turns else [])]
-        self.wanted = self.rng.choice(kinds)()
+        self.ask(self.rng.choice(kinds)())
+
+    def ask(self, wanted: SessionOptions) -> None:
+        self.wanted = wanted
         request = f"r{len(self.requests)}"
         self.requests.append((request, self.wanted, self.d.now))
         self.d.session.reconfigure(request, self.wanted, self.d.now)
@@ -60,7 +63,9 @@ class Changing(Simulation):
 
     def _turn_type(self) -> SessionOptions:
         streams = self.wanted.transcription.model == STREAMING
-        kind: Any = self.rng.choice(TURNS[:2] if streams else TURNS)
+        return self.as_turns(self.rng.choice(TURNS[:2] if streams else TURNS))
+
+    def as_turns(self, kind: Any) -> SessionOptions:
         return self.wanted.replace(turn_detection=replace(self.wanted.turn_detection, type=kind))
 
     def push_speech(self) -> None:
