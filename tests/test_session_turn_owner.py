@@ -12,7 +12,7 @@ from ten_packages.extension.openai_asr_python.realtime.ledger import State
 
 
 @pytest.mark.parametrize("drop", [False, True])
-@pytest.mark.parametrize(("old", "new"), itertools.permutations(TURNS, 2))
+@pytest.mark.parametrize(("old", "new"), list(itertools.permutations(TURNS, 2)))
 def test_a_turn_under_way_is_heard_once(old: str, new: str, drop: bool) -> None:
     """*drop*: the connection ends, too, before the new one is there."""
     s = Changing(old, COMMITTING, 1, healthy=True, turns=True)
