@@ -75,7 +75,7 @@ def test_nothing_is_lost_whatever_drops(detection: str, model: str, steps: bytes
 
 @pytest.mark.parametrize("turns", [False, True])
 @KINDS
-@histories(60)
+@histories(30)
 @given(steps=STEPS, seed=st.integers(0, 2**32))
 def test_any_history_with_changes(detection: str, model: str, turns: bool, steps: bytes, seed: int) -> None:
     simulation = Changing(detection, model, seed, healthy=False, turns=turns)
@@ -88,7 +88,7 @@ def test_any_history_with_changes(detection: str, model: str, turns: bool, steps
 
 @pytest.mark.parametrize("turns", [False, True])
 @KINDS
-@histories(60)
+@histories(30)
 @given(steps=STEPS, seed=st.integers(0, 2**32))
 def test_nothing_is_lost_whatever_changes(detection: str, model: str, turns: bool, steps: bytes, seed: int) -> None:
     """Whatever of the configuration changes, and when: every sample of speech ends in a transcript, once."""

@@ -145,9 +145,10 @@ SWITCHES = pytest.mark.parametrize(
         (OLD, told(model=OTHER_MODEL), None),
         (GERMAN, OLD, None),
         (OLD, MULAW, None),
+        (MULAW, OLD, None),
         (OLD, OLD, DialectChoice()),
     ],
-    ids=["model", "language taken back", "wire format", "another server"],
+    ids=["model", "language taken back", "wire format", "wire format back", "another server"],
 )
 
 

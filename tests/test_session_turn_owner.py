@@ -24,7 +24,7 @@ def test_a_turn_under_way_is_heard_once(old: str, new: str, drop: bool) -> None:
     s.ask(s.as_turns(new))
     s.push_speech()
     if drop:
-        s.network_drops()
+        s._drop(s.peers[s.d.conn], 1006)
     s.serve()
     s.push_silence()
     for _ in range(14):
