@@ -11,20 +11,26 @@ from ten_packages.extension.openai_asr_python.realtime import events as ev
 from ten_packages.extension.openai_asr_python.realtime.ledger import State
 
 
+@pytest.mark.parametrize("heard", [False, True])
 @pytest.mark.parametrize("drop", [False, True])
 @pytest.mark.parametrize(("old", "new"), list(itertools.permutations(TURNS, 2)))
-def test_a_turn_under_way_is_heard_once(old: str, new: str, drop: bool) -> None:
-    """*drop*: the connection ends, too, before the new one is there."""
+def test_a_turn_under_way_is_heard_once(old: str, new: str, drop: bool, heard: bool) -> None:
+    """*drop*: the connection ends, too, before the new one is there; *heard*: a server has said that speech began."""
     s = Changing(old, COMMITTING, 1, healthy=True, turns=True)
     promises = ChangingPromises(s)
     s.serve()
     for _ in range(3):
         s.push_speech()
-    s.server_hears_speech()
+    if heard:
+        s.server_hears_speech()
     s.ask(s.as_turns(new))
     s.push_speech()
     if drop:
         s._drop(s.peers[s.d.conn], 1006)
+    if drop:
+        turns, owned = s.d.session.stream.book.turns, new in TURNS[:2]
+        assert all(t.client_owned == owned for t in turns), "none is left to the rule before"
+        assert turns or not owned, "what nobody had taken is a turn of ours"
     s.serve()
     s.push_silence()
     for _ in range(14):
