@@ -157,6 +157,8 @@ class ClientTurns:
     def _note_start(self, turn: Turn, bounds: tuple[int, int] | None) -> None:
         if bounds is not None and self._stream.detection == "none":
             turn.start = max(turn.start, bounds[0])
+            if turn.start >= self._stream.book.answered_until:
+                turn.late = False  # only silence of it lies before the answer
 
     def _close(self, turn: Turn, end: int, span_end: int) -> None:
         stream = self._stream

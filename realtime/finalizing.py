@@ -53,6 +53,8 @@ class Finalizer:
         self._requests: deque[Request] = deque()
         self._advancing = False
         self._heard_until = 0
+        self.fences: deque[int] = deque(maxlen=MAX_REQUESTS)
+        "Of the newest requests, answered or not: what was said before one is never of one turn with what follows."
         stream.book.on_settled = self.advance
 
     @property
@@ -70,6 +72,7 @@ class Finalizer:
             request.needs_probe = self._may_hold_speech(fence)
             request.had_speech = request.had_speech or request.needs_probe
         self._requests.append(request)
+        self.fences.append(fence)
         if len(self._requests) > MAX_REQUESTS:
             self._expire(self._requests[0], now)
 
@@ -145,7 +148,7 @@ class Finalizer:
             return not self._may_hold_speech(request.fence)
         if self._open_turn(request) is not None:
             return False
-        if self._stream.detection == "semantic_vad":
+        if self._stream.detection == "semantic_vad" and not request.waited:
             return not self._stream.ledger.unsettled_speech(self._unheard_from, request.fence, _UNCLAIMED)
         return request.waited or self._reached(request)
 

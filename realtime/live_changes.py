@@ -18,7 +18,7 @@ from .lifecycle import SessionState as S
 from .options import SessionOptions
 from .overdue import Watchdog
 from .ownership import change_owner
-from .reconfigure import APPLIED, STAYS, TAKEN, Change, Reconfigurer, Step, Way, refusal, way_of
+from .reconfigure import APPLIED, SERVER_TYPES, STAYS, TAKEN, Change, Reconfigurer, Step, Way, refusal, way_of
 from .reporting import Reports
 from .rollover import Rollover
 from .sending import Sender
@@ -126,8 +126,9 @@ class LiveChanges:
         self.options, self._place = options.replace(sample_rate=self._stream.rate), place
         self._stream.set_options(self.options, place.kind.rules(options.transcription.model))
         if self._stream.detection != before:
-            change_owner(self._stream, self._turns, before, now)
-            self._finalizer.connection_lost()
+            change_owner(self._stream, self._turns, before, self._finalizer.fences, now)
+            if not {before, self._stream.detection} <= set(SERVER_TYPES):  # else the server goes on with what it heard
+                self._finalizer.connection_lost()
             self._sender.rewind()
             self._watchdog.renew()
         self._rollover.wants_quiet = False

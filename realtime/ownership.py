@@ -7,6 +7,8 @@ under the old rule, where it is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .client_turns import ClientTurns
 from .ledger import State
 from .reconfigure import SERVER_TYPES
@@ -17,8 +19,11 @@ from .writing import tail_padding
 _PENDING = frozenset({State.PENDING})
 
 
-def change_owner(stream: Stream, turns: ClientTurns, old: str, now: float) -> None:
-    """The stream's turn detection was *old*; its options say already what it is now."""
+def change_owner(stream: Stream, turns: ClientTurns, old: str, fences: Sequence[int], now: float) -> None:
+    """The stream's turn detection was *old*; its options say already what it is now.
+
+    *fences*: positions at which somebody asked for everything before them; no turn of ours is to span one.
+    """
     new = stream.detection
     if old == new:
         return
@@ -27,9 +32,12 @@ def change_owner(stream: Stream, turns: ClientTurns, old: str, now: float) -> No
         if old not in SERVER_TYPES:
             _give_to_server(stream)
     elif old in SERVER_TYPES:
-        _take_from_server(stream)
+        _take_from_server(stream, fences)
+        for fence in fences:
+            _close_unclaimed(stream, fence)
+            stream.boundary = max(stream.boundary, fence)
         if new == "local_vad":
-            _close_unclaimed(stream)
+            _close_unclaimed(stream, stream.ledger.accepted)
     elif new == "local_vad":
         _close_open(stream, turns)
     if new == "none":
@@ -54,28 +62,38 @@ def _give_to_server(stream: Stream) -> None:
         turn.client_owned, turn.replayed = False, replayed
 
 
-def _take_from_server(stream: Stream) -> None:
+def _take_from_server(stream: Stream, fences: Sequence[int]) -> None:
     """Turns whose audio was to go to a server's detector again are committed by us, as far as they are known."""
     waiting = list(stream.book.waiting())
-    starts = [*(turn.start for turn in waiting[1:]), stream.ledger.accepted]
+    starts = [*(turn.start for turn in waiting), stream.ledger.accepted][1:]
     for turn, limit in zip(waiting, starts, strict=True):
         end = min(turn.end if turn.end is not None else stream.speech_ends(turn.start), max(limit, turn.start))
         turn.client_owned, turn.phase = True, Phase.OPEN
-        stream.book.close(turn, end, end)
-        turn.synthetic = tail_padding(stream, turn.end or end, turn.span_end or end)
+        rest: Turn | None = turn
+        for fence in fences:
+            if rest is not None and rest.span_start < fence < end:
+                _close(stream, rest, fence, fence)
+                bounds = stream.ledger.speech_bounds(fence, end)
+                rest = stream.new_turn(bounds[0], fence, client_owned=True) if bounds else None
+        if rest is not None:
+            _close(stream, rest, end, end)
     stream.boundary = max(stream.boundary, stream.book.last_end)
 
 
-def _close_unclaimed(stream: Stream) -> None:
-    """Speech the server had not taken yet, and the local detector has not heard: a turn that ends here."""
-    begin, end = stream.boundary, stream.ledger.accepted
+def _close_unclaimed(stream: Stream, end: int) -> None:
+    """Speech before *end* that the server had not taken, and no detector of ours has heard: a turn that ends there."""
+    begin = stream.boundary
     bounds = stream.ledger.speech_bounds(begin, end)
     if bounds is None or not stream.ledger.unsettled_speech(begin, end, _PENDING):
         return
-    turn = stream.new_turn(bounds[0], begin, client_owned=True)
-    stream.book.close(turn, bounds[1], end)
-    turn.synthetic = tail_padding(stream, bounds[1], end)
+    _close(stream, stream.new_turn(bounds[0], begin, client_owned=True), bounds[1], end)
     stream.boundary = end
+
+
+def _close(stream: Stream, turn: Turn, end: int, span_end: int) -> None:
+    stream.book.close(turn, end, span_end)
+    assert turn.end is not None and turn.span_end is not None
+    turn.synthetic = tail_padding(stream, turn.end, turn.span_end)
 
 
 def _close_open(stream: Stream, turns: ClientTurns) -> None:

@@ -664,6 +664,7 @@ class Session(LiveChanges):
             if new is None:
                 return
             self._carry_on(new, now)
+            self._advance_updates(now)  # the change behind the one that is in force now
 
     def _close_settled(self, now: float) -> None:
         """Connections whose work is done are closed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -208,11 +208,10 @@ class Stream:
             if (fate.state is State.SENT and fate.connection == connection) or (
                 fate.state is State.PENDING and self.detection == "local_vad"
             ):
-                if self._claimed(start, end):
-                    continue
-                for first, last, speech in list(ledger.marks(start, end)):
-                    cause = "not_taken" if speech else "silence"
-                    ledger.move(first, last, frozenset({fate.state}), Fate(State.GATED, cause=cause))
+                for free in list(self._unclaimed(start, end)):
+                    for first, last, speech in list(ledger.marks(*free)):
+                        cause = "not_taken" if speech else "silence"
+                        ledger.move(first, last, frozenset({fate.state}), Fate(State.GATED, cause=cause))
 
     def speech_ends(self, start: int) -> int:
         """Where speech that begins at *start* stops for as long as ends a turn; the newest sample if it does not."""
@@ -223,6 +222,16 @@ class Stream:
                 return first
             heard = heard or speech
         return self.ledger.accepted
+
+    def _unclaimed(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """What of [start, end) no turn has."""
+        for turn in sorted(self.book.turns, key=lambda t: t.span_start):
+            if turn.span_start < end and (turn.span_end is None or turn.span_end > start):
+                if start < turn.span_start:
+                    yield start, turn.span_start
+                start = end if turn.span_end is None else turn.span_end
+        if start < end:
+            yield start, end
 
     def _claimed(self, start: int, end: int) -> bool:
         return any(t.span_start < end and (t.span_end is None or t.span_end > start) for t in self.book.turns)

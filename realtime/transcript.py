@@ -98,11 +98,18 @@ class TranscriptBook:
         """A new turn, at its place in the audio; it begins behind the end of the one before it."""
         index = next((i for i, other in enumerate(self.turns) if other.start > turn.start), len(self.turns))
         before = self.turns[index - 1] if index else None
-        floor = max(self.settled_end, (before.end or before.start) if before else 0)
+        floor = max(self.settled_end, self._behind(before) if before else 0)
         turn.start = max(turn.start, floor)
         turn.span_start = max(turn.span_start, floor)
         turn.late = turn.start < self.answered_until
         self.turns.insert(index, turn)
+
+    @staticmethod
+    def _behind(turn: Turn) -> int:
+        """Where another may begin: the quiet end of what we committed is ours, though nothing was said in it."""
+        if turn.client_owned and turn.span_end is not None:
+            return turn.span_end
+        return turn.end or turn.start
 
     @property
     def last_end(self) -> int:
@@ -304,6 +311,7 @@ class TranscriptBook:
         return self._ledger.has_speech(turn.span_start, end)
 
     def _emit_final(self, turn: Turn) -> None:
+        whole = turn.span_end or turn.start
         unsent = self._ledger.next_run(State.PENDING, turn.start, turn.end or turn.start)
         if unsent is not None:  # a server that answers for more than it was sent is believed for what it was sent
             turn.end = turn.span_end = unsent[0]
@@ -311,6 +319,9 @@ class TranscriptBook:
         speech = self._is_speech(turn)
         fate = Fate(State.FINAL, turn=turn.serial) if speech else Fate(State.GATED, cause="silence")
         self._ledger.move(turn.span_start, end, frozenset({State.COMMITTED}), fate)
+        for first, last, found in list(self._ledger.fates(end, whole)):
+            if found.turn == turn.serial:  # it was sent, around what waits to be sent again
+                self._ledger.move(first, last, frozenset({State.COMMITTED}), fate)
         if turn.promoted:
             self._emit_rest(turn)
         elif turn.text.strip() and speech:
@@ -350,7 +361,7 @@ class TranscriptBook:
             del self._superseded[item]
             self._settled_items.append(item)
         if claimed:
-            self.settled_end = max(self.settled_end, turn.end or 0)
+            self.settled_end = max(self.settled_end, self._behind(turn) if turn.end is not None else 0)
 
     def _transcript(self, turn: Turn, text: str, *, final: bool) -> Transcript:
         end = turn.end if turn.end is not None else self._ledger.accepted

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from changing import CHANGES_HEALTHY, CHANGES_UNHEALTHY, Changing, ChangingPromises
 from histories import HEALTHY, SERVER_TURNS, UNHEALTHY, Simulation
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -70,3 +71,35 @@ def test_nothing_is_lost_whatever_drops(detection: str, model: str, steps: bytes
         on_the_way = {State.PENDING, State.SENT, State.COMMITTED}
         left = [(a, b) for a, b, fate in ledger.fates() if fate.state in on_the_way and ledger.has_speech(a, b)]
         assert left == []
+
+
+@pytest.mark.parametrize("turns", [False, True])
+@KINDS
+@histories(30)
+@given(steps=STEPS, seed=st.integers(0, 2**32))
+def test_any_history_with_changes(detection: str, model: str, turns: bool, steps: bytes, seed: int) -> None:
+    simulation = Changing(detection, model, seed, healthy=False, turns=turns)
+    promises = ChangingPromises(simulation)
+    for step in steps:
+        CHANGES_UNHEALTHY[step % len(CHANGES_UNHEALTHY)](simulation)
+        promises.check()
+    promises.finish()
+
+
+@pytest.mark.parametrize("turns", [False, True])
+@KINDS
+@histories(30)
+@given(steps=STEPS, seed=st.integers(0, 2**32))
+def test_nothing_is_lost_whatever_changes(detection: str, model: str, turns: bool, steps: bytes, seed: int) -> None:
+    """Whatever of the configuration changes, and when: every sample of speech ends in a transcript, once."""
+    simulation = Changing(detection, model, seed, healthy=True, turns=turns)
+    promises = ChangingPromises(simulation)
+    for step in steps:
+        CHANGES_HEALTHY[step % len(CHANGES_HEALTHY)](simulation)
+        promises.check()
+    simulation.finalize()
+    simulation.settle()
+    promises.check()
+    promises.check_heard()
+    assert simulation.d.of(ev.AudioLost) == []
+    assert len(simulation.d.of(ev.Reconfigured)) >= len(simulation.requests), "each change is answered"

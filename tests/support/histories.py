@@ -58,6 +58,8 @@ class Peer:
         self.ends_at: float | None = None
         self.accepted_at = 0.0
         self.gave_text = False
+        self.session: dict[str, Any] = {}
+        "What it was told last, and took."
         self.announces = False
         "It has announced an item: text that comes before its item is announced can be told from others' by then."
 
@@ -74,7 +76,6 @@ class Simulation:
         )
         self.d = WatchedDriver(opts)
         self.detection, self.window_ms = detection, window_ms
-        self.streaming = model == STREAMING
         self.asked: list[tuple[str, float]] = []
         self.peers: dict[int, Peer] = {}
         self.items: dict[str, Item] = {}
@@ -85,13 +86,28 @@ class Simulation:
         self.served_at = 0.0
         self.d.start()
 
+    @property
+    def ours(self) -> bool:
+        """Whether all turns of this history are the client's own."""
+        return self.d.session.stream.client_owned
+
+    @staticmethod
+    def hears(peer: Peer) -> bool:
+        """Whether *peer* finds the turns."""
+        return bool(peer.session["audio"]["input"]["turn_detection"])
+
+    @staticmethod
+    def streams(peer: Peer) -> bool:
+        """Whether the model of *peer* shows words before the commit."""
+        return bool(peer.session["audio"]["input"]["transcription"]["model"] == STREAMING)
+
     # The caller
 
     def push_speech(self) -> None:
         count = self.rng.choice([1, 7, 240, 480, 2_400])
         start = self.rng.randrange(RATE)
         self.d.push_pcm(NOISE[start : start + count].tobytes())
-        if self.detection == "local_vad" and not self.speaking:
+        if self.d.session.stream.detection == "local_vad" and not self.speaking:
             self.speaking = True
             self.onsets.append(len(self.d.pushed) // 2 - count)
             self.d.session.turn_started(self.onsets[-1], self.d.now)
@@ -170,6 +186,8 @@ class Simulation:
         self.d.open(peer.conn, date)
         if accepted and peer.conn not in self.d.closed:
             peer.up, peer.accepted_at, peer.ends_at = True, self.d.now, self.d.now + life
+            peer.session = self.d.wire[peer.conn][-1]["session"]
+            peer.read = len(self.d.wire[peer.conn])
             self.d.configure(peer.conn, expires_at=int(EPOCH + self.d.now) + int(life))
 
     def network_refuses(self) -> None:
@@ -208,9 +226,22 @@ class Simulation:
         """Take what is on the wire and owe the answers."""
         for peer in self.live_peers():
             for message in self.d.wire[peer.conn][peer.read :]:
+                if message["type"] == "session.update":
+                    self._update(peer, message)
                 if message["type"] == "input_audio_buffer.commit":
                     self._commit(peer, message["event_id"])
             peer.read = len(self.d.wire[peer.conn])
+
+    def _update(self, peer: Peer, message: dict[str, Any]) -> None:
+        """Another configuration for a session that lives."""
+        answer = self.rng.choice(["yes", "yes", "yes", "no", "never"])
+        if answer == "no":
+            error = {"code": "invalid_value", "message": "not that", "event_id": message["event_id"]}
+            peer.due.append({"type": "error", "error": error})
+            return
+        peer.session = message["session"]
+        if answer == "yes":
+            peer.due.append({"type": "session.updated", "session": message["session"]})
 
     def _commit(self, peer: Peer, event_id: str) -> None:
         until = self.d.commit_offsets[event_id]
@@ -246,9 +277,9 @@ class Simulation:
 
     def server_hears_speech(self) -> None:
         self.server_reads()
-        peers = [p for p in self.live_peers() if not (p.repair or p.open or self._owes_commit(p))]
+        peers = [p for p in self.live_peers() if self.hears(p) and not (p.open or self._owes_commit(p))]
         peers = [p for p in peers if self.d.written.get(p.conn, 0) > p.consumed]  # it hears what there is
-        if self.detection not in SERVER_TURNS or not peers:
+        if not peers:
             return
         peer = self.rng.choice(peers)
         written = self.d.written.get(peer.conn, 0)
@@ -265,8 +296,8 @@ class Simulation:
 
     def server_hears_the_end(self) -> None:
         self.server_reads()
-        for peer in self.live_peers() if self.detection in SERVER_TURNS else []:
-            if peer.open:
+        for peer in self.live_peers():
+            if peer.open and self.hears(peer):
                 written = max(peer.consumed, self.d.written.get(peer.conn, 0) // MS * MS)
                 stopped = {"type": "input_audio_buffer.speech_stopped", "item_id": peer.open.id}
                 self.d.say({**stopped, "audio_end_ms": written // MS}, conn=peer.conn)
@@ -275,10 +306,10 @@ class Simulation:
     def server_shows_words(self) -> None:
         """Words before the commit, of a model that streams, or of an item whose text is due."""
         for peer in self.live_peers():
-            if self.streaming and self.d.written.get(peer.conn, 0) > peer.consumed and peer.open is None:
+            if self.streams(peer) and self.d.written.get(peer.conn, 0) > peer.consumed and peer.open is None:
                 if not peer.due and not self._commits_unread(peer):
                     self._open(peer, peer.consumed)
-            if peer.open and (self.streaming or self.rng.random() < 0.3):
+            if peer.open and (self.streams(peer) or self.rng.random() < 0.3):
                 self._show(peer, peer.open)
 
     def _commits_unread(self, peer: Peer) -> bool:

@@ -69,7 +69,7 @@ class Promises:
         stream = self.d.session.stream
         live = {conn.id for conn in self.d.session._connections()}
         in_hand = {turn.serial for turn in stream.book.turns if turn.phase is Phase.READY}
-        rounding = 0 if stream.client_owned else MS  # a server's turns end at whole milliseconds
+        rounding = 0 if self.s.ours else MS  # a server's turns end at whole milliseconds
         for start, end, fate in stream.ledger.fates():
             speech = np.count_nonzero(self.d.book.speech[start:end])
             if fate.state in (State.SENT, State.COMMITTED) and speech > rounding:
@@ -113,17 +113,17 @@ class Promises:
             fence = self.d.fences[len(self._answers) - 1] if self._answers else 0
             assert final.start_position >= fence, "only late text follows the answer"
         else:
-            owned = self.d.session.stream.client_owned
+            owned = self.s.ours
             answered = zip(self._answers, self.d.fences, strict=False)
             outcomes = [answer.outcome for answer, fence in answered if fence > final.start_position]
             known = {"final"} if owned else set()  # a server may find speech where it had found none
             assert set(outcomes) - known, "text is late only when an answer could not wait for it"
         self._check_text(final)
         # A server's own turn that goes out again may come back as one with what lies behind it, said or not.
-        merged = final.late and final.replayed and not self.d.session.stream.client_owned
+        merged = final.late and final.replayed and not self.s.ours
         for a, b in self._spans if not merged else []:  # a turn of one sample is said to last a millisecond
             assert b <= start or end <= a or min(b - a, end - start) == 1, "finals never overlap"
-        if not (final.promoted and not self.d.session.stream.client_owned):  # where a server's own turn ends is a guess
+        if not (final.promoted and not self.s.ours):  # where a server's own turn ends is a guess
             self._spans.append((start, end))
 
     def _check_text(self, final: ev.Transcript) -> None:
@@ -150,7 +150,7 @@ class Promises:
             speech = self.d.book.speech[start:end]
             assert not (self._said[start:end] & speech).any(), "no sample is in two finals"
             self._said[start:end] |= speech
-        if self.d.session.stream.client_owned:
+        if self.s.ours:
             self._check_span(final, item.audio)
 
     def _check_span(self, final: ev.Transcript, audio: list[tuple[int, int]]) -> None:
@@ -180,7 +180,7 @@ class Promises:
         assert answer.finalize_id == finalize_id, "in the order of the requests"
         assert answer.fence_ms == ms(fence), "the fence is where the request came"
         if answer.outcome in ("final", "empty"):
-            if self.d.session.stream.client_owned:
+            if self.s.ours:
                 assert not self.d.book.unsettled_speech(fence), "everything before the fence is settled"
         elif answer.outcome == "timeout":
             assert at >= asked_at + FINALIZE_S - 1e-6, "not before its deadline"
@@ -237,7 +237,7 @@ class Promises:
 
     def check_heard(self) -> None:
         """Speech with a text was in an item of some server: the session cannot have it from anywhere else."""
-        if not self.d.session.stream.client_owned or self._promoted:
+        if not self.s.ours or self._promoted:
             return  # a server's turns end at whole milliseconds, and what is promoted stands for a whole turn
         heard = np.zeros(self.d.book.count, bool)
         for item in self.s.items.values():

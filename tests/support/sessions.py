@@ -76,13 +76,17 @@ class Driver:
         "Whether the transport takes what is sent."
         self.session = Session(
             opts,
-            encoder=lambda rate: WireEncoder(opts.sample_rate, opts.input_audio_format, pcm_rate=rate),
+            encoder=self._new_encoder,
             level=LevelDetector(opts.sample_rate),
             random=rng if callable(rng) else lambda: rng,
             new_id=lambda purpose: f"{purpose}_{next(numbers)}",
             limiter=limiter,
             dialects=dialects,
         )
+
+    def _new_encoder(self, rate: int) -> WireEncoder:
+        dialling = self.session.dialling
+        return WireEncoder(dialling.sample_rate, dialling.input_audio_format, pcm_rate=rate)
 
     # The pump
 
@@ -207,6 +211,11 @@ class Driver:
         self.pump()
         return self
 
+    def reconfigure(self, opts: SessionOptions, request: str = "r1", *, place: DialectChoice | None = None) -> Driver:
+        self.session.reconfigure(request, opts, self.now, place=place)
+        self.pump()
+        return self
+
     def turn(self, start_ms: float, end_ms: float | None = None) -> Driver:
         self.session.turn_started(round(start_ms * RATE / 1000), self.now)
         self.pump()
@@ -235,6 +244,15 @@ class Driver:
     @property
     def texts(self) -> list[str]:
         return [e.text for e in self.finals]
+
+    @property
+    def changes(self) -> list[tuple[str, str]]:
+        """Answers to changes of the configuration: the request and what became of it."""
+        return [(e.request, e.outcome) for e in self.of(ev.Reconfigured)]
+
+    def configurations(self, conn: int) -> list[dict[str, Any]]:
+        """What a connection was told, flat: the wire's `audio.input`."""
+        return [m["session"]["audio"]["input"] for m in self.wire[conn] if m["type"] == "session.update"]
 
     def types(self, conn: int | None = None) -> list[str]:
         """Types of what was sent, neighbouring appends as one."""

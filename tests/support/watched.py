@@ -193,8 +193,10 @@ class WatchedDriver(Driver):
                 assert first >= last or not self.book.speech[first:last].any(), "its text is in hand"
 
     def _check_fences(self, conn: int, start: int, end: int) -> None:
-        """No commit is to cover speech from both sides of a finalize."""
-        if self.session.stream.client_owned:
+        """No commit of a turn of ours is to cover speech from both sides of a finalize."""
+        turns = self.session.stream.book.turns
+        servers = any(not t.client_owned and t.start < end and (t.end is None or t.end > start) for t in turns)
+        if self.session.stream.client_owned and not servers:
             first = self._open_from.get(conn)
             first = start if first is None else first
             for fence in self.fences:
