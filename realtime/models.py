@@ -255,6 +255,8 @@ def _language_fields(options: TranscriptionOptions, rules: ModelRules) -> tuple[
         return ({"languages": merged} if merged else {}), []
     if one is None and len(several) == 1:
         one = several[0]
+    if "language" not in rules.fields:
+        return {}, (["language"] if one or several else [])
     dropped = several not in ([], [one])
     return ({"language": one} if one else {}), (["languages"] if dropped else [])
 

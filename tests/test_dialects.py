@@ -195,6 +195,15 @@ def test_servers_without_a_usable_detector_refuse_it_before_a_socket_opens(word:
     assert auto.type == "local_vad"
 
 
+def test_a_language_that_a_server_has_no_field_for_is_left_out_with_a_warning() -> None:
+    opts = options("local_vad", MODEL)
+    opts = opts.replace(transcription=type(opts.transcription)(MODEL, language="de"))
+    d = Driver(opts, dialects=DialectChoice("vllm", LOCAL)).start()
+    hello(d, VLLM_HELLO)
+    assert d.wire[1] == [{"type": "session.update", "model": MODEL}]
+    assert [w.message for w in d.of(ev.Warned)] == ["a vllm server does not take language; it was left out"]
+
+
 # vLLM --------------------------------------------------------------------------------------------------------------
 
 
