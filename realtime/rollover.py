@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 
@@ -161,7 +161,8 @@ class Rollover:
         """Audio behind the last turn goes to *new*, also what *old* already got: items it makes of that are void."""
         stream = self._stream
         # What waits for its turn to be heard again is not the old connection's: the new one hears it from the start.
-        boundary = min([stream.book.last_end, *(turn.span_start for turn in stream.book.waiting())])
+        behind = max([stream.book.last_end, *self._committed(old)])
+        boundary = min([behind, *(turn.span_start for turn in stream.book.waiting())])
         stream.gate_before_turn(boundary, old.id)
         stream.requeue(old.id, start=boundary)
         for turn in stream.book.on_connection(old.id):
@@ -174,6 +175,12 @@ class Rollover:
         self.spare = None
         stream.stats.rollovers += 1
         return new
+
+    def _committed(self, conn: Connection) -> Iterator[int]:
+        """Where turns of ours on *conn* end for its server, which may be behind the end of their speech."""
+        for turn in self._stream.book.on_connection(conn.id):
+            if turn.client_owned and turn.span_end is not None and turn.commit_sent_at is not None:
+                yield turn.span_end
 
     def done(self) -> list[Connection]:
         """Those whose last text is there, to be closed. Each is returned once."""

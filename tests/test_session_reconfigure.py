@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sessions import COMMITTING, Driver, options, server, silence, started, stopped, tone
+from sessions import COMMITTING, TRANSCRIPTION, Driver, options, server, silence, started, stopped, tone
 from ten_packages.extension.openai_asr_python.realtime import events as ev
 from ten_packages.extension.openai_asr_python.realtime.dialects.choice import DialectChoice
 from ten_packages.extension.openai_asr_python.realtime.options import NoiseReductionOptions, SessionOptions
@@ -175,6 +175,18 @@ def test_what_a_session_cannot_change_is_another_sessions(
     assert len(d.audio[2]) == pytest.approx(1_700 * width, abs=100), "from the end of the last turn, and once"
     assert of_service(d, before) == [] and d.of(ev.AudioLost) == []
     assert d.configurations(2)[0]["format"]["type"] == ("audio/pcmu" if width == 8 else "audio/pcm")
+
+
+def test_the_rest_of_a_turn_that_was_committed_does_not_go_to_the_session_that_takes_over() -> None:
+    """Sound goes on for a moment behind the end the detector names: it was committed with the turn."""
+    own = options("local_vad")
+    d = Driver(own).connect().push(tone(1_000)).turn(0, 980)
+    assert d.types() == ["session.update", "append", "commit"]
+    d.reconfigure(told(own, model=OTHER_MODEL)).open(2).configure(2)
+    assert d.conn == 2
+    d.say({"type": "input_audio_buffer.committed", "item_id": "a"}, conn=1)
+    d.say({"type": TRANSCRIPTION + "completed", "item_id": "a", "transcript": "said"}, conn=1)
+    assert d.texts == ["said"] and d.totals["final"] == 1_000 and d.totals["pending"] == 0
 
 
 def test_a_turn_that_does_not_end_is_ended_in_time() -> None:
