@@ -139,8 +139,8 @@ PLANTS = (
     Plant(
         "rollover-forgets-waiting",
         "realtime/rollover.py",
-        "        boundary = min([stream.book.last_end, *(turn.span_start for turn in stream.book.waiting())])\n",
-        "        boundary = stream.book.last_end\n",
+        "        boundary = min([behind, *(turn.span_start for turn in stream.book.waiting())])\n",
+        "        boundary = behind\n",
         "what was sent again and not yet heard is lost in a change-over, and holds up all that follows",
     ),
     Plant(
