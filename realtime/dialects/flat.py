@@ -8,13 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..messages import Json
+from ..models import WIRE_FORMAT_OBJECTS
 
-_FORMATS = {"audio/pcm": "pcm16", "audio/pcmu": "g711_ulaw", "audio/pcma": "g711_alaw"}
-_FLAT_FORMATS: dict[str, Json] = {
-    "pcm16": {"type": "audio/pcm", "rate": 24000},
-    "g711_ulaw": {"type": "audio/pcmu"},
-    "g711_alaw": {"type": "audio/pcma"},
-}
+_FORMATS = {str(given["type"]): name for name, given in WIRE_FORMAT_OBJECTS.items()}
 _FIELDS = {
     "transcription": "input_audio_transcription",
     "turn_detection": "turn_detection",
@@ -37,9 +33,9 @@ def to_nested(flat: Any) -> Json:
     if not isinstance(flat, dict):
         return {}
     given: Json = {field: flat[name] for field, name in _FIELDS.items() if name in flat}
-    wire_format = flat.get("input_audio_format")
-    if isinstance(wire_format, str) and wire_format in _FLAT_FORMATS:
-        given["format"] = _FLAT_FORMATS[wire_format]
+    for name, wire_format in WIRE_FORMAT_OBJECTS.items():
+        if name == flat.get("input_audio_format"):
+            given["format"] = dict(wire_format)
     session: Json = {"audio": {"input": given}}
     session.update({name: flat[name] for name in ("include", "expires_at", "id") if name in flat})
     return session

@@ -153,21 +153,22 @@ def property_problems(value: Any, schema: Json | None = None) -> list[str]:
     """What TEN would refuse in a property.json, or a node's property. *schema*: the manifest's `api.property`."""
     if not isinstance(value, dict):
         return ["properties are an object"]
-    found = [f"{where}: null, and a property has none" for where in _nulls(value, "")]
+    found = [f"{where}: null, and a property has none" for where in nulls(value, "")]
     if schema is not None:
         found += _misfits({"type": "object", **schema}, value, "")
     return found
 
 
-def _nulls(value: Any, where: str) -> Iterator[str]:
+def nulls(value: Any, where: str) -> Iterator[str]:
+    """Where *value* holds a null, below *where*."""
     if value is None:
         yield where
     elif isinstance(value, dict):
         for name, one in value.items():
-            yield from _nulls(one, f"{where}.{name}".lstrip("."))
+            yield from nulls(one, f"{where}.{name}".lstrip("."))
     elif isinstance(value, list):
         for number, one in enumerate(value):
-            yield from _nulls(one, f"{where}[{number}]")
+            yield from nulls(one, f"{where}[{number}]")
 
 
 def _misfits(schema: Json, value: Any, where: str) -> Iterator[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ten_rules import nulls
 
 ADDON = "openai_asr_python"
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -55,7 +56,7 @@ def message_problems(declared: dict[tuple[str, str], Json], kind: str, name: str
             found += _problems(properties[field], value, field)
         elif kind == "data":
             found.append(f"{field} is not in the interface")
-    found += [f"{where} is null" for where in _nulls(payload, "") if not any(one.startswith(where) for one in found)]
+    found += [f"{where} is null" for where in nulls(payload, "") if not any(one.startswith(where) for one in found)]
     return [f"{name}: {problem}" for problem in found]
 
 
@@ -74,17 +75,6 @@ def _problems(schema: Json, value: Any, where: str) -> Iterator[str]:
         for name, one in value.items():
             if name in schema["properties"]:
                 yield from _problems(schema["properties"][name], one, f"{where}.{name}")
-
-
-def _nulls(value: Any, where: str) -> Iterator[str]:
-    if value is None:
-        yield where
-    elif isinstance(value, dict):
-        for name, one in value.items():
-            yield from _nulls(one, f"{where}.{name}".lstrip("."))
-    elif isinstance(value, list):
-        for number, one in enumerate(value):
-            yield from _nulls(one, f"{where}[{number}]")
 
 
 class MessageWatch:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from ....realtime.messages import Json
+from ....realtime.models import WIRE_FORMAT_OBJECTS
 
-FORMATS: dict[str, Json] = {
-    "pcm16": {"type": "audio/pcm", "rate": 24000},
-    "g711_ulaw": {"type": "audio/pcmu"},
-    "g711_alaw": {"type": "audio/pcma"},
-}
+FORMATS: dict[str, Json] = {name: dict(given) for name, given in WIRE_FORMAT_OBJECTS.items()}
 
 FIELDS = {
     "input_audio_format": "format",
