@@ -145,8 +145,11 @@ class Session(LiveChanges):
         self.options = self.options.replace(sample_rate=rate)
         self._stream.set_rate(self.options, level)
         self.dialling = self.options
-        if self._conn is not None:
-            self._conn.encoder, self._conn.map = self._make_encoder(self._conn.dialect.pcm_rate), WireMap(rate)
+        for conn in self._connections():
+            conn.options = conn.options.replace(
+                sample_rate=rate
+            )  # its encoder may be made anew, when the server's first event is there
+            conn.encoder, conn.map = self._make_encoder(conn.dialect.pcm_rate), WireMap(rate)
 
     # Audio and turns ----------------------------------------------------------------------------------------
 

@@ -73,6 +73,21 @@ async def test_two_turns_across_a_drop_are_heard_once_each(dialect: str, word: s
     assert first.start_ms <= 30 and 1_070 <= second.start_ms <= 1_130
 
 
+@pytest.mark.parametrize("word", ["vllm", "auto"])
+async def test_frames_of_another_rate_than_configured_are_heard_as_what_they_are(word: str) -> None:
+    """The first frame tells the rate while the connection is being made, and the server's first event comes later."""
+    rate = 11_025
+    async with LocalServer(dialect="vllm", recognizer="scripted") as server:
+        client, heard = client_of(server.url, word, MODELS["vllm"])
+        client.start()
+        client.set_input_format("pcm16", 1, rate)
+        await heard.first(ev.Connected)
+        client.push_audio(make_block(101, 300, rate) + make_block(102, 300, rate) + silence(500, rate))
+        await heard.until(lambda: heard.texts, 15)
+        await client.stop()
+    assert heard.texts == ["b101 b102"]
+
+
 @pytest.mark.parametrize("dialect", NAMES)
 async def test_a_wrong_key_is_told_and_never_shown(dialect: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
