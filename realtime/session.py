@@ -146,9 +146,8 @@ class Session(LiveChanges):
         self._stream.set_rate(self.options, level)
         self.dialling = self.options
         for conn in self._connections():
-            conn.options = conn.options.replace(
-                sample_rate=rate
-            )  # its encoder may be made anew, when the server's first event is there
+            # Its encoder may be made anew, when the server's first event is there.
+            conn.options = (conn.options or self.options).replace(sample_rate=rate)
             conn.encoder, conn.map = self._make_encoder(conn.dialect.pcm_rate), WireMap(rate)
 
     # Audio and turns ----------------------------------------------------------------------------------------
