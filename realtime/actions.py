@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .dialects.choice import DialectChoice
 
@@ -19,8 +20,7 @@ class Connect:
     "What is to transcribe: some servers want it in the URL."
 
 
-@dataclass(frozen=True)
-class Send:
+class Send(NamedTuple):
     """Write one TEXT frame; report `sent` when the transport took it."""
 
     conn: int

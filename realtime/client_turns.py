@@ -27,6 +27,11 @@ class ClientTurns:
         newest = turns[-1] if turns else None
         return newest if newest and newest.client_owned and newest.span_end is None else None
 
+    @property
+    def takes_audio(self) -> bool:
+        """Whether the audio that comes next belongs to a turn, or begins one."""
+        return self._detector_open or self.open_turn() is not None
+
     def audio_accepted(self) -> None:
         """Audio came: without a detector a turn is always open; with one, a cut turn goes on at the next sound."""
         stream = self._stream
@@ -80,6 +85,7 @@ class ClientTurns:
         what a decoder has not heard in that time it will not hear."""
         stream, turn = self._stream, self.open_turn()
         fence = stream.ledger.accepted
+        stream.ledger.judge()
         self._detector_open = False
         if turn is not None:
             bounds = stream.ledger.speech_bounds(turn.span_start, fence)

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from .dialects.base import Dialect
 from .dialects.choice import DialectChoice
+from .ledger import Fate, State
 from .limits import MAX_EARLY
 from .messages import Message
 from .models import PERMISSIVE, ModelRules
@@ -143,6 +144,10 @@ class Connection:
     "Wait for a ping still to be sent."
     pong_callbacks: list[Callable[[float], None]] = field(default_factory=list)
     "Wait for the pong of the ping under way."
+
+    def __post_init__(self) -> None:
+        self.sent_fate = Fate(State.SENT, self.id)
+        "Of what was sent on it."
 
     def lived(self, now: float) -> float:
         """Seconds since it was configured."""

@@ -12,17 +12,22 @@ finals, their times, what a finalize still waits for, usage and gap reports all 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from enum import Enum
 from typing import NamedTuple
 
+from .audio_store import BYTES_PER_SAMPLE, AudioStore
 from .runs import Runs
 
-BYTES_PER_SAMPLE = 2
+Marker = Callable[[bytes], "list[tuple[int, bool]]"]
+"Runs of (samples, maybe speech) that cover s16le mono exactly."
 
 
 class State(Enum):
     """Where a sample is."""
+
+    # Enum's own hash is Python code, and this is looked up for every frame.
+    __hash__ = object.__hash__
 
     PENDING = "pending"
     SENT = "sent"
@@ -56,21 +61,30 @@ class Fate(NamedTuple):
 
 
 PENDING = Fate(State.PENDING)
+PENDING_ONLY = frozenset({State.PENDING})
 
 
 class Ledger:
     """The book itself. All positions and counts are samples; audio is mono s16le at the stream's rate."""
 
-    def __init__(self, *, keep_before: int = 0) -> None:
-        """*keep_before*: samples kept in front of the oldest unsettled one, to prime a resampler with."""
+    def __init__(self, mark: Marker, *, keep_before: int = 0) -> None:
+        """*mark* tells quiet audio from what may be speech; it is asked when somebody wants to know, for all that came
+        since: that is cheaper than frame by frame.
+
+        *keep_before*: samples kept in front of the oldest unsettled one, to prime a resampler with.
+        """
+        self._mark = mark
         self._fates: Runs[Fate] = Runs()
-        self._marks: Runs[bool] = Runs()
-        self._audio = bytearray()
-        self._audio_start = 0
+        self._marked: Runs[bool] = Runs()
+        self._audio = AudioStore()
         self._keep_before = keep_before
         self.final_until = 0
         "No sample before this position may be sent again, as far as history is forgotten."
         self.totals: dict[State, int] = dict.fromkeys(State, 0)
+
+    def set_marker(self, mark: Marker) -> None:
+        """Judge audio by *mark* from now on."""
+        self._mark = mark
 
     def set_keep_before(self, samples: int) -> None:
         """Keep *samples* in front of the oldest unsettled one from now on."""
@@ -91,23 +105,35 @@ class Ledger:
     @property
     def kept_from(self) -> int:
         """First position whose audio is still kept."""
-        return self._audio_start
+        return self._audio.start
 
     @property
     def kept_bytes(self) -> int:
         """Bytes of audio held right now."""
-        return len(self._audio)
+        return self._audio.held_bytes
 
     @property
     def run_count(self) -> int:
         """Runs held right now, states and marks together (memory is bounded by it)."""
-        return len(self._fates) + len(self._marks)
+        return len(self._fates) + len(self._marked)
+
+    @property
+    def _marks(self) -> Runs[bool]:
+        """Runs of maybe speech, up to the newest sample."""
+        marked, end = self._marked, self._fates.end
+        if marked.end < end:
+            for length, speech in self._mark(self._audio.read(marked.end, end)):
+                marked.append(min(length, end - marked.end), speech)
+            marked.append(end - marked.end, True)  # short marks never hide speech
+        return marked
+
+    def judge(self) -> None:
+        """Tell quiet audio from maybe speech up to here, so that what comes next has no part in it."""
+        self._marks  # noqa: B018
 
     def audio(self, start: int, end: int) -> bytes:
         """The kept audio of [start, end), clipped to what is kept."""
-        first = max(start, self._audio_start) - self._audio_start
-        last = max(end - self._audio_start, first)
-        return bytes(memoryview(self._audio)[first * BYTES_PER_SAMPLE : last * BYTES_PER_SAMPLE])
+        return self._audio.read(start, end)
 
     def fates(self, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int, Fate]]:
         """Runs of unsettled history within [start, end)."""
@@ -151,15 +177,13 @@ class Ledger:
 
     # What happens -------------------------------------------------------------------------------------------
 
-    def append(self, pcm: bytes, marks: list[tuple[int, bool]]) -> None:
-        """Accept *pcm* (s16le mono). *marks*: runs of (count, maybe speech) that cover it exactly."""
+    def append(self, pcm: bytes, fate: Fate = PENDING) -> int:
+        """Accept *pcm* (s16le mono); returns its samples. *fate*: sent, if it leaves in this very moment."""
         count = len(pcm) // BYTES_PER_SAMPLE
-        self._fates.append(count, PENDING)
-        for length, speech in marks:
-            self._marks.append(length, speech)
-        self._marks.append(self._fates.end - self._marks.end, True)  # short marks never hide speech
-        self._audio += pcm
-        self.totals[State.PENDING] += count
+        self._fates.append(count, fate)
+        self._audio.append(pcm)
+        self.totals[fate.state] += count
+        return count
 
     def move(self, start: int, end: int, sources: Collection[State], fate: Fate) -> int:
         """Give *fate* to the samples of [start, end) that are in one of the states *sources*; return how many.
@@ -193,10 +217,9 @@ class Ledger:
 
     def forget_audio(self, before: int) -> None:
         """Drop the audio before *before*: those samples can never be sent again. States stay."""
-        count = min(before, self.accepted) - self._audio_start
-        if count > 0:
-            del self._audio[: count * BYTES_PER_SAMPLE]
-            self._audio_start += count
+        if before > self._marked.end:
+            self.judge()  # while it is there
+        self._audio.forget(before)
 
     def _forget_settled(self) -> None:
         position = self._fates.start
@@ -207,6 +230,6 @@ class Ledger:
             position = last
             if fate.state is not State.GATED:
                 self.final_until = last
+        self._marks.drop_before(position)  # judged up to here first
         self._fates.drop_before(position)
-        self._marks.drop_before(position)
         self.forget_audio(position - self._keep_before)

@@ -7,12 +7,22 @@ before any audio behind it.
 
 from __future__ import annotations
 
+from .audio_store import BYTES_PER_SAMPLE
 from .connection import Connection
 from .finalizing import Finalizer, Request
 from .ledger import Fate, State
 from .stream import Stream
 from .turn import Phase, Turn
 from .writing import TIMER_TOLERANCE_S, Pace, Writer
+
+AHEAD_S = 0.06
+"Audio that is so far ahead of its own speed is gathered into fewer messages,"
+GATHER_S = 0.005
+"for this long at a time,"
+GATHER_MS = 500
+"or until so much has come."
+AHEAD_PACE = 0.8
+"A source may run ahead of time by a quarter for ever: no clock is that wrong, and a file that is played is no flood."
 
 
 class Sender:
@@ -28,6 +38,9 @@ class Sender:
         "One commit at a time, until its text is there: if the connection ends now, it is known for which (S6)."
         self.wake_at: float | None = None
         "When what waits may leave: for the decoder, its interval or its pace. Known after `next_message` gave None."
+        self._heard_at = 0.0
+        "When what the caller said since would have been said, a little faster than anybody speaks."
+        self._gather_until = 0.0
 
     def next_message(self, conn: Connection, now: float) -> bytes | None:
         """The next message for *conn*, booked as sent; None if there is nothing to send now."""
@@ -49,11 +62,57 @@ class Sender:
     def _too_early(self, conn: Connection, now: float) -> bool:
         """Audio goes out in packets of `send_interval_ms`; nothing that a boundary needs waits for it."""
         until = conn.last_audio_at + self._stream.options.send_interval_ms / 1000
+        if self._gather_until > until and self._gathered(conn) < self._stream.samples(GATHER_MS):
+            until = self._gather_until
         if now >= until - TIMER_TOLERANCE_S:
             return False
         if self._stream.lag_ms:
             self.wake_at = until
         return True
+
+    # Steady audio -------------------------------------------------------------------------------------------
+
+    def carry(self, conn: Connection, pcm: bytes, now: float) -> bytes | None:
+        """The message with audio that just came, for *conn*, which `keeps_up`; None if it is gathered: see `wake_at`.
+
+        At the pace of speech each frame leaves at once. What comes in a flood leaves in fewer messages.
+        """
+        stream = self._stream
+        if self.wake_at is None:
+            ahead = self._heard_at if self._heard_at > now else now
+            self._heard_at = ahead = ahead + len(pcm) * AHEAD_PACE / (BYTES_PER_SAMPLE * stream.rate)
+            interval_ms = stream.options.send_interval_ms
+            if ahead - now <= AHEAD_S and not interval_ms:
+                return self._carry(conn, pcm, now)
+            self._gather_until = now + GATHER_S if ahead - now > AHEAD_S else 0.0
+            until = max(conn.last_audio_at + interval_ms / 1000, self._gather_until)
+            if now >= until - TIMER_TOLERANCE_S:
+                return self._carry(conn, pcm, now)
+            self.wake_at = until
+        stream.ledger.append(pcm)
+        return None
+
+    def _gathered(self, conn: Connection) -> int:
+        return self._stream.ledger.accepted - (conn.map.last_position or 0)
+
+    def _carry(self, conn: Connection, pcm: bytes, now: float) -> bytes:
+        message = self._writer.carry(conn, pcm, now)
+        if not self._stream.client_owned:
+            self._cursor = self._stream.ledger.accepted
+        return message
+
+    def keeps_up(self, conn: Connection) -> bool:
+        """Whether all audio that *conn* may be sent is written or gathered, and what comes next goes on with it."""
+        ledger, written = self._stream.ledger, conn.map.last_position
+        if written is None:
+            return False
+        if self._stream.client_owned:
+            turn = self._current_turn()
+            if turn is None or turn.span_end is not None or turn.connection != conn.id:
+                return False
+        if written == ledger.accepted:
+            return self.wake_at is None
+        return self.wake_at is not None and ledger.next_unsent(written, ledger.accepted) == (written, ledger.accepted)
 
     # Server-owned turns -------------------------------------------------------------------------------------
 

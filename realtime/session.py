@@ -16,6 +16,7 @@ from typing import Any
 
 from . import messages as wire
 from .actions import Action, Close, Connect, Ping, Send
+from .audio_store import BYTES_PER_SAMPLE
 from .backoff import USEFUL_AFTER_S, Backoff, is_refusal, retry_after_seconds
 from .client_turns import ClientTurns
 from .connection import Connection, Encoder, Role, Stage
@@ -46,6 +47,10 @@ from .writing import Writer
 
 S = SessionState
 SIGNS_OF_SPEECH = (wire.SpeechStarted, wire.TranscriptionDelta, wire.TranscriptionCompleted)
+LOOK_AFTER_MS = 500
+"Audio that may come before what it needs besides being sent is seen to."
+LONGEST_FRAME_S = 1.0
+"Longer ones are no frames, and go out in pieces."
 MIN_WINDOW_S = 10.0
 "Audio kept for a first send when replay is switched off."
 
@@ -104,6 +109,12 @@ class Session(LiveChanges):
         self._conn: Connection | None = None
         "The one that carries the stream."
         self._next_conn = 1
+        self._steady_until = 0
+        "Up to this position audio needs nothing done but to be kept, and sent if there is a carrier."
+        self._carrier: Connection | None = None
+        self._longest_frame = round(LONGEST_FRAME_S * options.sample_rate) * BYTES_PER_SAMPLE
+        self._looked_after = 0
+        "Position up to which `_look_after` has seen the audio."
         self._dial_at: float | None = None
         self._drain_deadline = 0.0
 
@@ -152,12 +163,41 @@ class Session(LiveChanges):
 
     # Audio and turns ----------------------------------------------------------------------------------------
 
-    def push_audio(self, pcm: bytes, now: float) -> None:
-        """Accept s16le mono at the stream's rate, in every state."""
-        if self.state is S.STOPPED or not pcm:
-            return
+    def push_audio(self, pcm: bytes, now: float) -> bool:
+        """Accept s16le mono at the stream's rate, in every state.
+
+        Returns True if nothing came of it but, at most, one `Send`: no event waits, and no deadline has moved.
+        """
+        if self._stream.ledger.accepted < self._steady_until and len(pcm) <= self._longest_frame:
+            carrier = self._carrier
+            if carrier is None:
+                self._stream.ledger.append(pcm)
+                return True
+            if carrier.in_flight == 0:
+                return self._carry(carrier, pcm, now)
+        if self.state is not S.STOPPED and pcm:
+            self._stream.ledger.append(pcm)
+            self._flush(now)
+        return False
+
+    def _carry(self, conn: Connection, pcm: bytes, now: float) -> bool:
+        """Send audio that goes on with what was sent. This runs for every frame, and little else does."""
+        due = self._sender.wake_at
+        message = self._sender.carry(conn, pcm, now)
+        if message is None:
+            if due is not None and now >= due:
+                self._flush(now)
+            return due is not None and now < due
+        conn.in_flight, conn.blocked_since = 1, now
+        self._actions.append(Send(conn.id, message))
+        if conn.outbox:
+            self._steady_until = 0
+        return True
+
+    def _look_after(self, now: float) -> None:
+        """What audio needs besides being sent: ageing, turns that grow too long, a server that does not hear it."""
         stream = self._stream
-        stream.accept(pcm)
+        self._looked_after = stream.ledger.accepted
         self._turns.audio_accepted()
         stream.gate_old_silence()
         if self.state in (S.IDLE, S.FAILED):
@@ -171,7 +211,26 @@ class Session(LiveChanges):
                 self._watchdog.listen(self._conn, now)
         stream.book.losses.next_frame()
         stream.bound(now)
-        self._flush(now)
+
+    def _find_steady(self) -> None:
+        """See whether the audio that comes next needs nothing but to be sent, or kept, and for how long."""
+        self._steady_until = 0
+        conn, sender, stream = self._conn, self._sender, self._stream
+        if self._rollover.spare is not None or self._updates.current is not None or self._finalizer.open:
+            return
+        if self.state is S.READY and conn is not None and not conn.in_flight and not conn.outbox and conn.cut is None:
+            if sender.keeps_up(conn):
+                self._carrier = conn
+            elif stream.detection == "local_vad" and not self._turns.takes_audio:
+                self._carrier = None
+            else:
+                return
+        elif self.state in (S.CONNECTING, S.BACKOFF) and (stream.detection != "none" or self._turns.takes_audio):
+            self._carrier = None
+        else:
+            return
+        until = self._looked_after + stream.samples(LOOK_AFTER_MS)
+        self._steady_until = min(until, stream.must_look_at())
 
     def _limit_length(self) -> None:
         self._turns.limit_length()
@@ -310,6 +369,10 @@ class Session(LiveChanges):
 
     def sent(self, conn: int, count: int, now: float) -> None:
         """The transport took *count* more messages."""
+        c = self._carrier
+        if c is not None and self._steady_until and c.id == conn and c.in_flight == count:
+            c.in_flight, c.blocked_since = 0, None
+            return
         c = self._live(conn)
         if c:
             c.in_flight = max(0, c.in_flight - count)
@@ -682,6 +745,8 @@ class Session(LiveChanges):
 
     def _flush(self, now: float) -> None:
         """Put what can be sent into the actions, and settle what is complete."""
+        if self._looked_after < self._stream.ledger.accepted and self.state is not S.STOPPED:
+            self._look_after(now)
         self._advance_updates(now)
         self._advance_rollover(now)
         for conn in self._connections():
@@ -694,6 +759,8 @@ class Session(LiveChanges):
         self._stream.book.losses.flush(keep_growing=True)
         if self.state is S.DRAINING and self._drained(now):
             self._stopped(now)
+        self._stream.tell_sent()
+        self._find_steady()
 
     def _send_next(self, conn: Connection, now: float) -> None:
         message: bytes | None

@@ -63,20 +63,24 @@ class Stream:
         self.options = options
         self.rate = options.sample_rate
         self.rules: ModelRules = rules_for(options.transcription.model)
-        self.level = level
         self.new_id = new_id
         self.events: deque[Event] = deque()
         self.stats = SessionStats()
-        self.ledger = Ledger(keep_before=self._history())
+        self.ledger = Ledger(level.process, keep_before=self._history())
         self.book = TranscriptBook(self.ledger, self.rate, options.order_hold_ms / 1000, self.emit, new_id)
         self.boundary = 0
         "Position of the last client-owned boundary: the next client-owned turn begins here at the earliest."
         self._serial = 0
         self._gated_until = 0
+        self._sent_user = 0
+        "Samples sent and not told of yet,"
+        self._sent_silence = 0
+        "and synthetic ones."
 
     def set_rate(self, options: SessionOptions, level: LevelMarker) -> None:
         """Take the rate of *options*; only before the first audio."""
-        self.options, self.rate, self.level = options, options.sample_rate, level
+        self.options, self.rate = options, options.sample_rate
+        self.ledger.set_marker(level.process)
         self.ledger.set_keep_before(self._history())
         self.book.set_rate(self.rate)
 
@@ -103,13 +107,30 @@ class Stream:
     # Ways of saying things ----------------------------------------------------------------------------------
 
     def emit(self, event: Event) -> None:
-        """Queue *event* for the user; neighbouring `AudioSent` become one."""
-        if isinstance(event, AudioSent) and self.events and isinstance(self.events[-1], AudioSent):
-            last = self.events[-1]
-            event = AudioSent(last.user_ms + event.user_ms, last.silence_ms + event.silence_ms)
-            self.events[-1] = event
-            return
+        """Queue *event* for the user."""
+        self.tell_sent()
         self.events.append(event)
+
+    def note_sent(self, user: int, replayed: int, silence: int) -> None:
+        """So many samples of the caller's were sent, *replayed* not for the first time, and synthetic ones."""
+        stats, rate = self.stats, self.rate
+        stats.sent_user_ms += user * 1000 / rate
+        stats.replayed_ms += replayed * 1000 / rate
+        stats.sent_silence_ms += silence * 1000 / rate
+        self._sent_user += user
+        self._sent_silence += silence
+
+    def tell_sent(self) -> None:
+        """Queue `AudioSent` for what was sent since the last; neighbours become one."""
+        if not self._sent_user and not self._sent_silence:
+            return
+        user_ms, silence_ms = self._sent_user * 1000 / self.rate, self._sent_silence * 1000 / self.rate
+        self._sent_user = self._sent_silence = 0
+        last = self.events[-1] if self.events else None
+        if isinstance(last, AudioSent):
+            self.events.pop()
+            user_ms, silence_ms = user_ms + last.user_ms, silence_ms + last.silence_ms
+        self.events.append(AudioSent(user_ms, silence_ms))
 
     def samples(self, ms: float) -> int:
         """Samples in *ms* milliseconds."""
@@ -143,23 +164,30 @@ class Stream:
 
     # Audio --------------------------------------------------------------------------------------------------
 
-    def accept(self, pcm: bytes) -> None:
-        """Enter *pcm* (s16le mono at the stream's rate) in the ledger."""
-        self.ledger.append(pcm, self.level.process(pcm))
-
     def quiet_now(self) -> bool:
         """Whether the newest 100 ms are quiet: a place to end a turn that must end."""
         return not self.ledger.has_speech(self.ledger.accepted - self.samples(QUIET_MS), self.ledger.accepted)
 
     def must_end(self, turn: Turn) -> bool:
         """Whether an open turn has become as long as can be sent again: it ends at a quiet place, or at the limit."""
-        limit = self.options.max_turn_ms
-        if self.options.replay_window_ms:
-            limit = min(limit, self.options.replay_window_ms // 2)
+        limit = self._longest_turn_ms
         length = self.ledger.accepted - max(turn.span_start, self.ledger.settled_until)
         if length < self.samples(limit * LENGTH_SOFT):
             return False
         return length >= self.samples(limit) or self.quiet_now()
+
+    def must_look_at(self) -> int:
+        """Position from which on the length of an open turn matters: up to there it may grow unseen."""
+        soft = self.samples(self._longest_turn_ms * LENGTH_SOFT)
+        settled = self.ledger.settled_until
+        begins = [max(turn.span_start, settled) for turn in self.book.turns if turn.span_end is None]
+        return min(begins, default=self.ledger.accepted) + soft
+
+    @property
+    def _longest_turn_ms(self) -> int:
+        options = self.options
+        window = options.replay_window_ms
+        return min(options.max_turn_ms, window // 2) if window else options.max_turn_ms
 
     def gate_old_silence(self) -> None:
         """Gate quiet audio that cannot belong to a turn any more. Works in steps of 100 ms, to be cheap."""

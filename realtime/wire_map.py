@@ -25,51 +25,52 @@ class WireMap:
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
-        self._stretches: list[Stretch] = []
         self._offsets: list[int] = []
+        self._lengths: list[int] = []
+        self._positions: list[int | None] = []
         self.written = 0
+        self.last_position: int | None = None
+        "Position after the newest sample of the caller's that was written."
 
     def __len__(self) -> int:
-        return len(self._stretches)
+        return len(self._offsets)
 
     @property
     def stretches(self) -> tuple[Stretch, ...]:
         """What was written, oldest first, as far as it is kept."""
-        return tuple(self._stretches)
+        return tuple(map(Stretch, self._offsets, self._lengths, self._positions))
 
     @property
     def ends_in_audio(self) -> bool:
         """Whether the newest sample written was the caller's, not a synthetic one."""
-        return bool(self._stretches) and self._stretches[-1].position is not None
+        return bool(self._positions) and self._positions[-1] is not None
 
     def add(self, count: int, position: int | None) -> None:
         """Note that *count* samples were written: the caller's from *position* on, or synthetic ones."""
         if count <= 0:
             return
-        if self._stretches:
-            last = self._stretches[-1]
-            joins = (
-                position is None
-                if last.position is None
-                else position is not None and last.position + last.length == position
-            )
-            if joins:
-                self._stretches[-1] = Stretch(last.offset, last.length + count, last.position)
-                self.written += count
-                return
-        self._stretches.append(Stretch(self.written, count, position))
-        self._offsets.append(self.written)
+        positions = self._positions
+        if position is None:
+            joins = bool(positions) and positions[-1] is None
+        else:
+            joins = self.last_position == position and positions[-1] is not None
+        if joins:
+            self._lengths[-1] += count
+        else:
+            self._offsets.append(self.written)
+            self._lengths.append(count)
+            self._positions.append(position)
         self.written += count
+        if position is not None:
+            self.last_position = position + count
 
     def start_position(self, ms: float) -> int | None:
         """Position of the sample written at *ms*; inside synthetic audio, the next sample of the caller's."""
         offset = round(ms * self._rate / 1000)
         i = max(bisect_right(self._offsets, offset) - 1, 0)
-        while i < len(self._stretches):
-            stretch = self._stretches[i]
-            if stretch.position is not None and offset < stretch.offset + stretch.length:
-                return stretch.position + max(offset - stretch.offset, 0)
-            i += 1
+        for begin, length, position in zip(self._offsets[i:], self._lengths[i:], self._positions[i:], strict=True):
+            if position is not None and offset < begin + length:
+                return position + max(offset - begin, 0)
         return self.last_position
 
     def end_position(self, ms: float) -> int | None:
@@ -77,27 +78,21 @@ class WireMap:
         offset = round(ms * self._rate / 1000)
         i = bisect_right(self._offsets, offset - 1) - 1
         while i >= 0:
-            stretch = self._stretches[i]
-            if stretch.position is not None:
-                return stretch.position + min(offset - stretch.offset, stretch.length)
+            position = self._positions[i]
+            if position is not None:
+                return position + min(offset - self._offsets[i], self._lengths[i])
             i -= 1
-        return None
-
-    @property
-    def last_position(self) -> int | None:
-        """Position after the newest sample of the caller's that was written."""
-        for stretch in reversed(self._stretches):
-            if stretch.position is not None:
-                return stretch.position + stretch.length
         return None
 
     def forget_before(self, position: int) -> None:
         """Drop stretches that end at or before *position*, and what is too much; always keep the newest ones."""
-        gone = max(0, len(self._stretches) - MAX_MAPPED)
-        for stretch in self._stretches[gone:-2]:
-            if stretch.position is not None and stretch.position + stretch.length > position:
+        gone = max(0, len(self) - MAX_MAPPED)
+        while gone < len(self) - 2:
+            begin = self._positions[gone]
+            if begin is not None and begin + self._lengths[gone] > position:
                 break
             gone += 1
         if gone:
-            del self._stretches[:gone]
             del self._offsets[:gone]
+            del self._lengths[:gone]
+            del self._positions[:gone]

@@ -6,8 +6,7 @@ Audio leaves only as a span taken from the ledger; padding is synthetic and has 
 from __future__ import annotations
 
 from .connection import Connection
-from .events import AudioSent
-from .ledger import Fate, State
+from .ledger import PENDING_ONLY
 from .limits import MAX_STRETCHES
 from .stream import Stream
 from .turn import Turn
@@ -44,22 +43,28 @@ class Writer:
         if conn.map.last_position != first:
             self._prime(conn, first)
         wire = conn.encoder.encode(pcm)
-        stream.ledger.move(first, last, {State.PENDING}, Fate(State.SENT, conn.id))
+        stream.ledger.move(first, last, PENDING_ONLY, conn.sent_fate)
+        return self._append(conn, wire, first, count, now)
+
+    def carry(self, conn: Connection, pcm: bytes, now: float) -> bytes:
+        """Audio that is new and goes on with what was written: accepted and sent in one."""
+        ledger = self._stream.ledger
+        first = ledger.accepted
+        return self._append(conn, conn.encoder.encode(pcm), first, ledger.append(pcm, conn.sent_fate), now)
+
+    def _append(self, conn: Connection, wire: bytes, first: int, count: int, now: float) -> bytes:
+        last = first + count
         self._written(conn, now, count, first)
         news = max(0, last - max(first, self._sent_until))  # a replay is no news to the timeline
+        self._stream.note_sent(news, count - news, 0)
         self._sent_until = max(self._sent_until, last)
-        stream.stats.sent_user_ms += news * 1000 / stream.rate
-        stream.stats.replayed_ms += (count - news) * 1000 / stream.rate
-        stream.emit(AudioSent(news * 1000 / stream.rate, 0.0))
         return self._frame(conn, wire)
 
     def silence(self, conn: Connection, count: int, now: float) -> bytes:
         """*count* samples of silence."""
-        stream = self._stream
         wire = conn.encoder.silence(count)
         self._written(conn, now, count, None)
-        stream.stats.sent_silence_ms += count * 1000 / stream.rate
-        stream.emit(AudioSent(0.0, count * 1000 / stream.rate))
+        self._stream.note_sent(0, 0, count)
         return self._frame(conn, wire)
 
     def _frame(self, conn: Connection, wire: bytes) -> bytes:

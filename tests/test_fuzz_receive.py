@@ -19,7 +19,7 @@ import pytest
 from golden_client import GOLDEN, trace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sessions import COMMITTING, RATE, STREAMING, TRANSCRIPTION, Driver, options, silence, tone
+from sessions import COMMITTING, LEEWAY, RATE, STREAMING, TRANSCRIPTION, Driver, options, silence, tone
 from ten_packages.extension.openai_asr_python.realtime import events as ev
 from ten_packages.extension.openai_asr_python.realtime.ledger import State
 from ten_packages.extension.openai_asr_python.realtime.session import SessionState
@@ -251,7 +251,7 @@ class Fuzz:
     def check(self) -> None:
         ledger = self.d.session.stream.ledger
         assert ledger.accepted == self.pushed == sum(ledger.totals.values())
-        assert ledger.kept_bytes <= 2 * (4 * RATE + 2 * RATE)
+        assert ledger.kept_bytes <= 2 * (4 * RATE + 2 * RATE + LEEWAY)
         answers = [e for e in self.d.events if isinstance(e, ev.FinalizeDone)]
         assert [a.finalize_id for a in answers] == [name for name, _ in self.asked[: len(answers)]]
         assert all(self.d.now <= asked + 2.0 + 1e-6 for _, asked in self.asked[len(answers) :]), "answered in time"

@@ -49,9 +49,9 @@ def test_runs_are_a_list_that_is_kept_short(steps: list[tuple[object, ...]]) -> 
 
 
 def ledger_of(*parts: tuple[int, bool]) -> Ledger:
-    ledger = Ledger()
-    for count, speech in parts:
-        ledger.append(bytes(2 * count), [(count, speech)])
+    ledger = Ledger(lambda pcm: list(parts))
+    for count, _ in parts:
+        ledger.append(bytes(2 * count))
     return ledger
 
 
@@ -72,9 +72,9 @@ def test_no_shortcut_from_pending_to_final() -> None:
 
 
 def test_audio_is_kept_until_it_is_settled_and_no_longer() -> None:
-    ledger = Ledger()
+    ledger = Ledger(lambda pcm: [(len(pcm) // 2, True)])
     pcm = bytes(range(200))
-    ledger.append(pcm, [(100, True)])
+    ledger.append(pcm)
     ledger.move(60, 100, {State.PENDING}, Fate(State.GATED))
     assert ledger.audio(0, 100) == pcm, "a hole at the end frees nothing in front"
     ledger.move(0, 30, {State.PENDING}, Fate(State.GATED))
@@ -94,8 +94,8 @@ def test_quiet_is_gated_and_speech_is_not() -> None:
 
 
 def test_marks_that_fall_short_never_hide_speech() -> None:
-    ledger = Ledger()
-    ledger.append(bytes(40), [(5, False)])
+    ledger = Ledger(lambda pcm: [(5, False)])
+    ledger.append(bytes(40))
     assert ledger.speech_bounds(0, 20) == (5, 20)
 
 

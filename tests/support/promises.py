@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from histories import MS, RATE, Item, Simulation
+from sessions import LEEWAY
 from ten_packages.extension.openai_asr_python.realtime import events as ev
 from ten_packages.extension.openai_asr_python.realtime.ledger import State
 from ten_packages.extension.openai_asr_python.realtime.limits import MAX_EARLY, MAX_MAPPED, MAX_TURNS
@@ -79,7 +80,7 @@ class Promises:
     def _check_bounds(self) -> None:
         session, ledger = self.d.session, self.d.session.stream.ledger
         window = (self.s.window_ms or 10_000) * RATE // 1000
-        assert ledger.kept_bytes <= 2 * (window + LONGEST_FRAME) and ledger.kept_from <= ledger.accepted
+        assert ledger.kept_bytes <= 2 * (window + LONGEST_FRAME + LEEWAY) and ledger.kept_from <= ledger.accepted
         assert len(session.stream.book.turns) <= MAX_TURNS + 1
         for conn in session._connections():
             assert len(conn.map) <= MAX_MAPPED and len(conn.early) <= MAX_EARLY

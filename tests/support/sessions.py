@@ -12,6 +12,7 @@ import numpy as np
 from ten_packages.extension.openai_asr_python.audio.encoder import WireEncoder
 from ten_packages.extension.openai_asr_python.audio.level import LevelDetector
 from ten_packages.extension.openai_asr_python.realtime import events as ev
+from ten_packages.extension.openai_asr_python.realtime.audio_store import BLOCK
 from ten_packages.extension.openai_asr_python.realtime.dialects.choice import DialectChoice
 from ten_packages.extension.openai_asr_python.realtime.limiter import DialLimiter
 from ten_packages.extension.openai_asr_python.realtime.options import (
@@ -19,9 +20,12 @@ from ten_packages.extension.openai_asr_python.realtime.options import (
     TranscriptionOptions,
     TurnDetectionOptions,
 )
+from ten_packages.extension.openai_asr_python.realtime.sending import GATHER_S
 from ten_packages.extension.openai_asr_python.realtime.session import Close, Connect, Ping, Send, Session
 
 RATE = 16_000
+LEEWAY = BLOCK + LOOK_AFTER_MS * RATE // 1000
+"Samples that may be kept beyond a window: audio is looked after every half second, and forgotten in blocks."
 COMMITTING = "gpt-4o-transcribe"
 STREAMING = "gpt-live-transcribe"
 TRANSCRIPTION = "conversation.item.input_audio_transcription."
@@ -204,6 +208,10 @@ class Driver:
             self.pump()
             if realtime:
                 self.at(self.now + frame_ms / 1000)
+        due = self.session.get_timer()
+        if not realtime and due is not None and due <= self.now + GATHER_S:
+            self.session.handle_timer(due)  # so much at once is gathered for a moment: that is over now
+            self.pump()
         return self
 
     def finalize(self, finalize_id: str = "f1") -> Driver:

@@ -15,7 +15,7 @@ import numpy as np
 from sessions import Driver
 from ten_packages.extension.openai_asr_python.realtime.actions import Send
 from ten_packages.extension.openai_asr_python.realtime.connection import Connection, Role, Stage
-from ten_packages.extension.openai_asr_python.realtime.ledger import Fate, Ledger, State
+from ten_packages.extension.openai_asr_python.realtime.ledger import PENDING, Fate, Ledger, State
 from ten_packages.extension.openai_asr_python.realtime.options import SessionOptions
 from ten_packages.extension.openai_asr_python.realtime.turn import Phase
 
@@ -35,25 +35,35 @@ class ShadowBook:
 
     def __init__(self, ledger: Ledger) -> None:
         self.states = np.zeros(1 << 17, np.uint8)
-        self.speech = np.zeros(1 << 17, bool)
+        self.speech = np.ones(1 << 17, bool)
         self.count = 0
         self.totals = dict.fromkeys(State, 0)
         self._checked = 0
-        self._append, self._move = ledger.append, ledger.move
+        self._append, self._move, self._mark = ledger.append, ledger.move, ledger._mark
+        self._marked = 0
+        self._ledger = ledger
+        ledger.set_marker(self.mark)
         ledger.append = self.append  # type: ignore[method-assign]
         ledger.move = self.move  # type: ignore[method-assign]
 
-    def append(self, pcm: bytes, marks: list[tuple[int, bool]]) -> None:
+    def append(self, pcm: bytes, fate: Fate = PENDING) -> int:
         start, self.count = self.count, self.count + len(pcm) // 2
         while self.count > len(self.states):
             self.states = np.concatenate([self.states, np.zeros_like(self.states)])
-            self.speech = np.concatenate([self.speech, np.zeros_like(self.speech)])
+            self.speech = np.concatenate([self.speech, np.ones_like(self.speech)])
+        assert fate.state is State.PENDING or fate.state in EDGES[State.PENDING]
+        self.states[start : self.count] = CODES[fate.state]
+        self.totals[fate.state] += len(pcm) // 2
+        return self._append(pcm, fate)
+
+    def mark(self, pcm: bytes) -> list[tuple[int, bool]]:
+        """Audio is judged in its order, each sample once. Until then it may be speech."""
+        marks = self._mark(pcm)
         for length, speech in marks:
-            self.speech[start : start + length] = speech
-            start += length
-        assert start == self.count, "every sample has a mark"
-        self.totals[State.PENDING] += len(pcm) // 2
-        self._append(pcm, marks)
+            self.speech[self._marked : self._marked + length] = speech
+            self._marked += length
+        assert self._marked <= self.count
+        return marks
 
     def move(self, start: int, end: int, sources: Collection[State], fate: Fate) -> int:
         start, end = max(start, 0), min(end, self.count)
@@ -89,7 +99,12 @@ class ShadowBook:
         assert position == self.count
 
     def unsettled_speech(self, end: int) -> bool:
-        return bool((self.speech[:end] & (self.states[:end] < CODES[State.FINAL])).any())
+        return bool((self.judged()[:end] & (self.states[:end] < CODES[State.FINAL])).any())
+
+    def judged(self) -> np.ndarray:
+        """Which samples may be speech; all that were pushed are judged."""
+        self._ledger.judge()
+        return self.speech
 
 
 class Written(NamedTuple):
@@ -201,7 +216,7 @@ class WatchedDriver(Driver):
             first = start if first is None else first
             for fence in self.fences:
                 if first < fence < end:
-                    assert not self.book.speech[first:fence].any(), "a commit is due at the fence"
+                    assert not self.book.judged()[first:fence].any(), "a commit is due at the fence"
             self._open_from[conn] = first
 
     def _check_silence(self, log: list[Written], position: int) -> None:
