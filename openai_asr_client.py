@@ -10,22 +10,15 @@ Usable without TEN; see the README. All methods must be called from the event lo
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import logging
 import random
-import ssl
 import time
 import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Awaitable, Callable
+from typing import Any
 from weakref import WeakKeyDictionary
-
-from websockets.asyncio.client import ClientConnection
-from websockets.asyncio.client import connect as websockets_connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from .audio.encoder import WireEncoder
 from .audio.level import LevelDetector
@@ -38,193 +31,20 @@ from .event_queue import EventQueue
 from .realtime import events as ev
 from .realtime.actions import Close, Connect, Ping, Send
 from .realtime.dialects.choice import DialectChoice
-from .realtime.endpoint import bearer, display_url
+from .realtime.endpoint import bearer
 from .realtime.endpoint import headers as handshake_headers
 from .realtime.errors import ConfigurationError
 from .realtime.lifecycle import SessionState
 from .realtime.limiter import DialLimiter
 from .realtime.options import SessionOptions, TurnDetectionOptions
 from .realtime.session import Session
-from .tls import tls_context
+from .transport import ABNORMAL_CLOSURE, Dialler, Endpoint, Transport, TransportRefused, _tls, dial_websocket
 
-__all__ = ["Endpoint", "OpenAIASRClient", "OpenAIASRListener", "Transport", "TransportClosed"]
+__all__ = ["Endpoint", "OpenAIASRClient", "OpenAIASRListener", "Transport"]
 
-MAX_MESSAGE_BYTES = 1024 * 1024
-"Of one message of the server: an hour of words with their probabilities fits. A larger one ends the connection."
-MAX_MESSAGES = 16
-"Messages of the server that may wait for us; then it is no longer read."
 PIECE_BYTES = 64 * 1024
 "Audio taken at a time: what is pushed in one go costs no copies of its whole length."
-CLOSE_TIMEOUT_S = 0.5
-"The closing handshake gets this long; then the socket is dropped. Part of the bound on `stop`."
-ABNORMAL_CLOSURE = 1006
-
 log = logging.getLogger(__name__)
-# The library prints handshake headers, the key among them, at DEBUG: it gets a logger that never writes.
-_silent = logging.Logger("openai_asr_python.websockets", level=logging.CRITICAL + 1)
-
-Key: TypeAlias = "str | Callable[[], str | Awaitable[str]] | None"
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where to connect, and with what. `repr` shows no secret."""
-
-    base_url: str = "wss://api.openai.com/v1"
-    "ws, wss, http or https; `/realtime?intent=transcription` is added."
-    api_key: Key = field(default=None, repr=False)
-    "A key, an ephemeral secret, or a function (sync or async) asked before every connect."
-    organization: str | None = None
-    project: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    proxy: str | None = field(default=None, repr=False)
-    "URL of a proxy; None takes the environment's (websockets 15 or later)."
-    ca_file: str | None = None
-    "PEM file of the authorities to trust instead of the system's."
-    dialect: str = "auto"
-    "Kind of server: `auto`, or a name of `realtime.dialects.choice.DIALECTS`."
-
-
-class TransportClosed(Exception):
-    """The connection ended. `code` is 1006 when there was no close frame."""
-
-    def __init__(self, code: int, reason: str = "") -> None:
-        super().__init__(f"{code} {reason}".strip())
-        self.code = code
-        self.reason = reason
-
-
-class TransportRefused(Exception):
-    """No connection came about. `status` is the HTTP status, 0 if it did not come to HTTP."""
-
-    def __init__(self, status: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.headers: dict[str, str] = {**(headers or {}), "reason": reason}
-
-
-class Transport(Protocol):
-    """One open WebSocket. A test may pass its own; see `tests/support/scripted.py`."""
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Headers of the upgrade's answer."""
-        ...
-
-    async def send(self, data: bytes) -> None:
-        """Write one TEXT frame; returns when the transport took it. Raises `TransportClosed`."""
-        ...
-
-    async def receive(self) -> bytes | str:
-        """The next message. Raises `TransportClosed`."""
-        ...
-
-    async def ping(self) -> Awaitable[Any]:
-        """Write a ping; the result is done when its pong came. Raises `TransportClosed`."""
-        ...
-
-    async def close(self, code: int, reason: str) -> None:
-        """Close; never raises."""
-        ...
-
-
-Dialler: TypeAlias = "Callable[[str, Mapping[str, str], Endpoint], Awaitable[Transport]]"
-
-
-class WebSocketTransport:
-    """`Transport` on the websockets library."""
-
-    def __init__(self, socket: ClientConnection) -> None:
-        self._socket = socket
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """See `Transport`."""
-        response = self._socket.response
-        return {} if response is None else dict(response.headers.raw_items())
-
-    async def send(self, data: bytes) -> None:
-        """See `Transport`."""
-        with _closing():
-            await self._socket.send(data, text=True)
-
-    async def receive(self) -> bytes | str:
-        """See `Transport`."""
-        with _closing():
-            return await self._socket.recv(decode=False)
-
-    async def ping(self) -> Awaitable[Any]:
-        """See `Transport`."""
-        with _closing():
-            return await self._socket.ping()
-
-    async def close(self, code: int, reason: str) -> None:
-        """See `Transport`. Takes `CLOSE_TIMEOUT_S` at most."""
-        closing = asyncio.ensure_future(self._socket.close(code, reason))
-        # The library bounds the wait for the peer's answer, but not that for room in a full write buffer.
-        await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT_S)
-        if not closing.done():
-            self._socket.transport.abort()
-        with contextlib.suppress(WebSocketException, OSError, TimeoutError):
-            await closing
-        self._socket.transport.close()  # closed already; Python 3.10 warns of a TLS transport nobody has closed
-
-
-@contextlib.contextmanager
-def _closing() -> Any:
-    """The library's errors stop here."""
-    try:
-        yield
-    except ConnectionClosed as exc:
-        frame = exc.rcvd or exc.sent
-        code = exc.rcvd.code if exc.rcvd else (exc.sent.code if exc.sent else ABNORMAL_CLOSURE)
-        raise TransportClosed(code, frame.reason if frame else "") from None
-    except (WebSocketException, OSError) as exc:
-        raise TransportClosed(ABNORMAL_CLOSURE, type(exc).__name__) from None
-
-
-async def dial_websocket(url: str, headers: Mapping[str, str], endpoint: Endpoint) -> Transport:
-    """Open a WebSocket: no compression, bounded messages, no pings of the library's own. Raises `TransportRefused`."""
-    options: dict[str, Any] = {"ssl": await _tls(endpoint)} if url.startswith("wss:") else {}
-    if endpoint.proxy is not None:
-        if "proxy" not in inspect.signature(websockets_connect.__init__).parameters:
-            raise TransportRefused(0, "params.proxy needs websockets 15 or later: pip install 'websockets>=15'")
-        options["proxy"] = endpoint.proxy
-    try:
-        socket = await websockets_connect(
-            url,
-            additional_headers=dict(headers),
-            compression=None,
-            max_size=MAX_MESSAGE_BYTES,
-            max_queue=MAX_MESSAGES,
-            open_timeout=None,
-            ping_interval=None,
-            close_timeout=CLOSE_TIMEOUT_S,
-            logger=_silent,
-            **options,
-        )
-    except InvalidStatus as exc:
-        status = exc.response.status_code
-        answer = dict(exc.response.headers.raw_items())
-        raise TransportRefused(status, f"HTTP {status} instead of an upgrade", answer) from None
-    except ssl.SSLError as exc:
-        why = getattr(exc, "verify_message", "") or exc.reason or "certificate not accepted"
-        raise TransportRefused(0, f"TLS failed: {why}") from None
-    except OSError as exc:
-        raise TransportRefused(
-            0, f"cannot connect to {display_url(url)}: {exc.strerror or type(exc).__name__}"
-        ) from None
-    except (WebSocketException, EOFError) as exc:
-        raise TransportRefused(0, f"the handshake failed: {type(exc).__name__}") from None
-    return WebSocketTransport(socket)
-
-
-async def _tls(endpoint: Endpoint) -> ssl.SSLContext:
-    try:
-        return await tls_context(endpoint.ca_file)
-    except OSError as exc:  # SSLError, for a file without certificates, is one
-        why = "it holds no certificate" if isinstance(exc, ssl.SSLError) else exc.strerror or type(exc).__name__
-        raise TransportRefused(0, f"params.ca_file {endpoint.ca_file} cannot be used: {why}") from None
 
 
 class OpenAIASRListener:

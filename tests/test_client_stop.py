@@ -27,8 +27,9 @@ from scripted import (
     wait,
 )
 from sessions import silence, tone
-from ten_packages.extension.openai_asr_python.openai_asr_client import OpenAIASRClient, TransportRefused
+from ten_packages.extension.openai_asr_python.openai_asr_client import OpenAIASRClient
 from ten_packages.extension.openai_asr_python.realtime import events as ev
+from ten_packages.extension.openai_asr_python.transport import TransportRefused
 from virtual_time import virtual_time
 
 COMMIT = "input_audio_buffer.commit"

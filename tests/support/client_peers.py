@@ -14,12 +14,11 @@ from ten_packages.extension.openai_asr_python.openai_asr_client import (
     Endpoint,
     OpenAIASRClient,
     OpenAIASRListener,
-    TransportClosed,
-    TransportRefused,
 )
 from ten_packages.extension.openai_asr_python.realtime import events as ev
 from ten_packages.extension.openai_asr_python.realtime.limiter import Unlimited
 from ten_packages.extension.openai_asr_python.realtime.options import SessionOptions
+from ten_packages.extension.openai_asr_python.transport import TransportRefused
 
 E = TypeVar("E", bound=ev.Event)
 
@@ -89,8 +88,8 @@ async def tidy() -> AsyncIterator[None]:
 
 
 def scripted(*scripts: Connection | Refuse | NeverConnects, timeout_s: float = 5.0) -> ScriptedNetwork:
-    """A scripted network that speaks this client's exceptions."""
-    return ScriptedNetwork(*scripts, closed=TransportClosed, refused=TransportRefused, timeout_s=timeout_s)
+    """A scripted network that speaks this client's exception."""
+    return ScriptedNetwork(*scripts, refused=TransportRefused, timeout_s=timeout_s)
 
 
 def at_wire_rate(detection: str = "none", model: str = COMMITTING, **changes: Any) -> SessionOptions:

@@ -198,7 +198,7 @@ class wait(Step):
 
 @dataclass
 class block(Step):
-    """The transport takes nothing: the `send` under way, and any later one, returns when *gate* opens."""
+    """The transport is full: the `send` under way, and any later one, gives False; *gate* opens: it has room again."""
 
     gate: Gate
 

@@ -1,7 +1,7 @@
 """A scripted network for the client: a test writes down a whole conversation, and any deviation fails the test.
 
 Written from the wire protocol alone; it imports nothing of this project, so what it accepts is evidence. It stands in
-for a socket through the `dial` argument of the client, whose two exceptions it is given:
+for a socket through the `dial` argument of the client, whose exception for a refused dial it is given:
 
     async with ScriptedNetwork(
         Connection(
@@ -13,14 +13,14 @@ for a socket through the `dial` argument of the client, whose two exceptions it 
             say(committed("item_1"), completed("item_1", "hello")),
             expect_close(1000),
         ),
-        closed=TransportClosed,
         refused=TransportRefused,
     ) as network:
         client = OpenAIASRClient(options, endpoint, listener, dial=network.dial)
         ...
 
 Steps happen in their order. Those that say, block or close happen as soon as the step before them is through, still
-inside the `send` that got there, so nothing depends on the scheduler. A test fails at once, with the place in the
+inside the `send` that got there. The client is told, as by a real socket, not inside of its own call: in the loop's next
+round, all of it in order. A test fails at once, with the place in the
 script, when the client sends what the next step does not expect, dials more often than there are scripts, or closes
 while steps are left; when it is not over after `timeout_s`; and at the end when a step or a connection is left over.
 """
@@ -32,9 +32,9 @@ import base64
 import contextlib
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from script_steps import (
     APPEND,
@@ -117,6 +117,18 @@ def configured(*steps: Step, headers: Mapping[str, str] | None = None, after: Ga
     return Connection(say(CREATED), expect("session.update"), say(echo), *steps, headers=headers, after=after)
 
 
+class Receiver(Protocol):
+    """Who is told what happens on a connection: the client."""
+
+    def message(self, data: bytes) -> None: ...
+
+    def pong(self) -> None: ...
+
+    def writable(self) -> None: ...
+
+    def closed(self, code: int, reason: str) -> None: ...
+
+
 class ScriptedTransport:
     """The client's end of one scripted connection."""
 
@@ -136,9 +148,11 @@ class ScriptedTransport:
         self._headers = script.headers
         self._steps = deque(script.steps)
         self._total = len(script.steps)
-        self._inbox: deque[bytes | str] = deque()
-        self._arrived = asyncio.Event()
-        self._ended: tuple[int, str] | None = None
+        self._receiver: Receiver | None = None
+        self._news: deque[Callable[[Receiver], None]] = deque()
+        self._telling: asyncio.Handle | None = None
+        self._awaits_room = False
+        self._ended = False
 
     # What the client calls (its `Transport` protocol)
 
@@ -146,56 +160,83 @@ class ScriptedTransport:
     def headers(self) -> Mapping[str, str]:
         return self._headers
 
-    async def send(self, data: bytes) -> None:
-        self._raise_if_ended()
+    def start(self, receiver: Receiver) -> None:
+        assert self._receiver is None, "started twice"
+        self._receiver = receiver
+        self._tell_soon()
+
+    def send(self, data: bytes) -> bool:
+        if self._ended:
+            return True
         message = json.loads(data)
         if not isinstance(data, bytes) or not isinstance(message, dict) or not isinstance(message.get("type"), str):
-            self._network.fail(f"{self}: the client sent {data!r}")
+            self._fail(f"{self}: the client sent {data!r}")
+            return True
         self.messages.append(message)
         self.log.append(message["type"])
         if message["type"] == APPEND:
             self.audio += base64.b64decode(message["audio"], validate=True)
         self._offer(message)
-        while self.blocked is not None and not self.blocked.is_open:
-            await self.blocked.wait()
+        if self.blocked is None or self.blocked.is_open:
+            return True
+        if not self._awaits_room:
+            self._awaits_room = True
+            self.blocked.when_open(self._has_room)
+        return False
 
-    async def receive(self) -> bytes | str:
-        while not self._inbox:
-            self._raise_if_ended()
-            self._arrived.clear()
-            await self._arrived.wait()
-        return self._inbox.popleft()
-
-    async def ping(self) -> Awaitable[Any]:
-        self._raise_if_ended()
+    def ping(self) -> None:
+        if self._ended:
+            return
         self.log.append("ping")
-        pong: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         if self.answers_pings:
-            pong.set_result(0.0)
-        return pong
+            self._tell(lambda receiver: receiver.pong())
 
     async def close(self, code: int, reason: str) -> None:
-        if self._ended is None and self.close_code is None:
+        if not self._ended:
+            self._ended = True
             self.close_code = code
             self._offer(None)
-        self._end(1006, "")
+        self._news.clear()
+        if self._telling is not None:
+            self._telling.cancel()
 
     # What steps do
 
     def deliver(self, data: bytes | str) -> None:
         """The client receives *data*."""
-        self._inbox.append(data)
-        self._arrived.set()
+        content = data.encode() if isinstance(data, str) else data
+        self._tell(lambda receiver: receiver.message(content))
 
     def closed_by_server(self, code: int, reason: str) -> None:
         """The client receives what is on its way, then the end."""
-        self._end(code, reason)
+        if not self._ended:
+            self._ended = True
+            self._tell(lambda receiver: receiver.closed(code, reason))
 
     def step_done(self) -> None:
         """The step that was waited for is through."""
-        if self._ended is None:
+        if not self._ended:
             self._steps.popleft()
             self.advance()
+
+    def _has_room(self) -> None:
+        self._awaits_room = False
+        if not self._ended:
+            self._tell(lambda receiver: receiver.writable())
+
+    def _tell(self, news: Callable[[Receiver], None]) -> None:
+        self._news.append(news)
+        self._tell_soon()
+
+    def _tell_soon(self) -> None:
+        if self._receiver is not None and self._news and self._telling is None:
+            self._telling = asyncio.get_running_loop().call_soon(self._tell_now)
+
+    def _tell_now(self) -> None:
+        self._telling = None
+        assert self._receiver is not None
+        while self._news:
+            self._news.popleft()(self._receiver)
 
     # What a test reads
 
@@ -228,7 +269,7 @@ class ScriptedTransport:
         try:
             self._judge(message)
         except Unexpected as problem:
-            self._network.fail(f"{self}: {problem}")
+            self._fail(f"{self}: {problem}")
 
     def _judge(self, message: Json | None) -> None:
         step = self._steps[0] if self._steps else None
@@ -244,13 +285,9 @@ class ScriptedTransport:
             self._steps.popleft()
             self.advance()
 
-    def _end(self, code: int, reason: str) -> None:
-        self._ended = self._ended or (code, reason)
-        self._arrived.set()
-
-    def _raise_if_ended(self) -> None:
-        if self._ended is not None:
-            raise self._network.closed(*self._ended)
+    def _fail(self, problem: str) -> None:
+        self.closed_by_server(1006, "the script failed")
+        self._network.fail(problem)
 
 
 class ScriptedNetwork:
@@ -259,12 +296,10 @@ class ScriptedNetwork:
     def __init__(
         self,
         *scripts: Connection | Refuse | NeverConnects,
-        closed: Callable[[int, str], Exception],
         refused: Callable[[int, str, Mapping[str, str]], Exception],
         timeout_s: float = 5.0,
     ) -> None:
-        """*closed*, *refused*: the exceptions the client takes for a connection that ended or never came about."""
-        self.closed = closed
+        """*refused*: the exception the client takes for a connection that never came about."""
         self.dials: list[tuple[str, dict[str, str]]] = []
         "URL and headers of every dial."
         self.connections: list[ScriptedTransport] = []
@@ -280,6 +315,7 @@ class ScriptedNetwork:
         self.dials.append((url, dict(headers)))
         if not self._scripts:
             self.fail(f"dial {len(self.dials)}: the script has no such connection")
+            raise self._refused(0, "the script failed", {})
         script = self._scripts.popleft()
         if isinstance(script, NeverConnects):
             await asyncio.Event().wait()
@@ -294,14 +330,10 @@ class ScriptedNetwork:
         return transport
 
     def fail(self, problem: str) -> None:
-        """End the test: what awaits in it is cancelled, and leaving the `async with` raises *problem*.
-
-        Raises the same here, so that the client does not go on.
-        """
+        """End the test: what awaits in it is cancelled, and leaving the `async with` raises *problem*."""
         self._problem = self._problem or problem
         if self._task is not None:
             self._task.cancel()
-        raise self.closed(1006, "the script failed")
 
     async def __aenter__(self) -> ScriptedNetwork:
         self._task = asyncio.current_task()
