@@ -16,7 +16,7 @@ import random
 import time
 import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -27,9 +27,9 @@ from .audio.turns import TurnDetector, TurnEnded, TurnStarted
 from .audio.vad import SileroDetector
 from .client_secret import SecretRefused, mint_client_secret
 from .connect_limit import PROCESS_LIMITER
-from .event_queue import EventQueue
+from .listener import OpenAIASRListener, Teller
 from .realtime import events as ev
-from .realtime.actions import Close, Connect, Ping, Send
+from .realtime.actions import Action, Close, Connect, Ping, Send
 from .realtime.dialects.choice import DialectChoice
 from .realtime.endpoint import bearer
 from .realtime.endpoint import headers as handshake_headers
@@ -47,42 +47,93 @@ PIECE_BYTES = 64 * 1024
 log = logging.getLogger(__name__)
 
 
-class OpenAIASRListener:
-    """What the client tells its user. Override what is of interest; each may be plain or async."""
-
-    def on_asr_start(self, event: ev.SpeechStarted) -> Awaitable[None] | None:
-        """Speech began."""
-
-    def on_asr_delta(self, event: ev.Transcript) -> Awaitable[None] | None:
-        """A partial: `event.text` is the whole text of the turn so far."""
-
-    def on_asr_completed(self, event: ev.Transcript) -> Awaitable[None] | None:
-        """A final; in the order of the audio, once."""
-
-    def on_asr_committed(self, event: ev.Committed) -> Awaitable[None] | None:
-        """The server made an item of a turn's audio."""
-
-    def on_asr_server_error(self, event: ev.ServerError) -> Awaitable[None] | None:
-        """The server reported an error."""
-
-    def on_asr_client_error(self, event: ev.ClientError) -> Awaitable[None] | None:
-        """The connection, or what we expected of it, failed."""
-
-    def on_other_event(self, event: ev.Event) -> Awaitable[None] | None:
-        """Everything else: connection status, finalize answers, losses, warnings, other wire events."""
-
-
 class _Link:
-    """One connection's tasks and what still has to be written on it."""
+    """One connection of a client: the task that dials and hangs up, and its socket, to which it is the `Receiver`."""
 
-    def __init__(self, action: Connect, endpoint: Endpoint) -> None:
+    def __init__(self, client: OpenAIASRClient, action: Connect, endpoint: Endpoint) -> None:
         self.number, self.place, self.model = action.conn, action.place, action.model
         self.endpoint = endpoint
-        self.transport: Transport | None = None
-        self.queue: deque[Send | Ping] = deque()
-        self.wake = asyncio.Event()
-        self.tasks: list[asyncio.Task[None]] = []
-        self.closed = False
+        self.hung_up = False
+        self._client = client
+        self._session = client.session
+        self._transport: Transport | None = None
+        self._task = asyncio.get_running_loop().create_task(self._dial())
+
+    async def _dial(self) -> None:
+        client, session = self._client, self._session
+        try:
+            transport = await client.dial(self)
+        except TransportRefused as exc:
+            session.connection_refused(self.number, exc.status, exc.headers, client.now())
+            client.pump()
+            return
+        self._transport = transport
+        try:
+            session.connection_opened(self.number, transport.headers, client.now())
+            client.pump()
+            transport.start(self)
+        except Exception as exc:
+            self._fail(exc)
+
+    # What the client wants -----------------------------------------------------------------------------------
+
+    def send(self, data: bytes) -> None:
+        """Write one TEXT frame; the session learns when the transport took it."""
+        transport = self._transport
+        if transport is not None and transport.send(data):
+            self._session.sent(self.number, 1, self._client.now())
+
+    def ping(self) -> None:
+        """Write a ping."""
+        if self._transport is not None:
+            self._transport.ping()
+
+    def close(self, action: Close) -> None:
+        """Hang up, whatever is under way; nothing more is told of this connection."""
+        self.hung_up = True
+        self._task = asyncio.get_running_loop().create_task(self._hang_up(self._task, action))
+
+    async def _hang_up(self, dialling: asyncio.Task[None], action: Close) -> None:
+        dialling.cancel()
+        await asyncio.wait({dialling})
+        if self._transport is not None:
+            await self._transport.close(action.code, action.reason)
+        self._client.gone(self)
+
+    # What the transport tells --------------------------------------------------------------------------------
+
+    def message(self, data: bytes) -> None:
+        """See `Receiver`."""
+        if self.hung_up:
+            return
+        try:
+            self._session.receive_message(self.number, data, self._client.now())
+            self._client.pump()
+        except Exception as exc:
+            self._fail(exc)
+
+    def pong(self) -> None:
+        """See `Receiver`."""
+        if not self.hung_up:
+            self._session.pong_received(self.number, self._client.now())
+            self._client.pump()
+
+    def writable(self) -> None:
+        """See `Receiver`."""
+        if not self.hung_up:
+            self._session.sent(self.number, 1, self._client.now())
+            self._client.pump()
+
+    def closed(self, code: int, reason: str) -> None:
+        """See `Receiver`."""
+        if not self.hung_up:
+            self._session.connection_lost(self.number, code, reason, self._client.now())
+            self._client.pump()
+
+    def _fail(self, exc: Exception) -> None:
+        """A fault of ours. The connection is renewed, so that none goes silently dead."""
+        log.error("connection %d failed with %s", self.number, type(exc).__name__)
+        self.closed(ABNORMAL_CLOSURE, type(exc).__name__)
 
 
 class OpenAIASRClient:
@@ -110,7 +161,6 @@ class OpenAIASRClient:
         """
         place = _place_of(endpoint, options)
         self._places: WeakKeyDictionary[DialectChoice, Endpoint] = WeakKeyDictionary({place: endpoint})
-        self._listener = listener
         self._dialler = dial
         self._clock = clock
         self._input_format = input_format or ("pcm16", 1, options.sample_rate)
@@ -128,12 +178,10 @@ class OpenAIASRClient:
             dialects=place,
         )
         self._links: dict[int, _Link] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._events = EventQueue()
-        self._events_wake = asyncio.Event()
-        self._dispatcher: asyncio.Task[None] | None = None
+        self._pumping = False
+        self._teller = Teller(listener, self._told)
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at: float | None = None
+        self._timer_at = 0.0
         self._answers: dict[str, deque[asyncio.Future[ev.FinalizeDone]]] = {}
         self._updates: dict[str, asyncio.Future[ev.Reconfigured]] = {}
         self._idle = asyncio.Event()
@@ -175,32 +223,43 @@ class OpenAIASRClient:
 
     def start(self) -> None:
         """Start, or during back-off try now. Returns at once; `Connected` tells when a session is configured."""
-        self._ensure_dispatcher()
         self._session.start(self._clock())
-        self._pump()
+        self.pump()
 
     def push_audio(self, data: bytes | bytearray | memoryview) -> int:
         """Accept audio in the decoder's format, any number of bytes, in every state; never waits.
 
         Returns the position of the stream after it, in samples.
         """
-        view = memoryview(data if isinstance(data, bytes) else bytes(data))
-        for begin in range(0, len(view), PIECE_BYTES):
-            pcm = self._decoder.decode(view[begin : begin + PIECE_BYTES])
-            if pcm:
-                now = self._clock()
-                self._session.push_audio(pcm, now)
-                if self._detector is not None:
-                    self._turn_events(self._detector.process(pcm), now)
-                self._pump()
+        if len(data) <= PIECE_BYTES:
+            self._take(self._decoder.decode(data))
+        else:
+            view = memoryview(data)
+            for begin in range(0, len(view), PIECE_BYTES):
+                self._take(self._decoder.decode(view[begin : begin + PIECE_BYTES]))
         return self._session.stream.ledger.accepted
+
+    def _take(self, pcm: bytes) -> None:
+        """Audio of the stream. This runs for every frame: what needs no more than to be sent gets no more."""
+        if not pcm:
+            return
+        session, now = self._session, self._clock()
+        if session.push_audio(pcm, now):
+            for action in session.actions():
+                self._do(action)
+                if not session.steady:
+                    self.pump()
+        else:
+            self.pump()
+        if self._detector is not None:
+            self._turn_events(self._detector.process(pcm), now)
+            self.pump()
 
     def finalize(self, finalize_id: str | None = None) -> asyncio.Future[ev.FinalizeDone]:
         """Ask for the text of everything pushed so far; the future is the one answer, by `finalize_timeout_ms`.
 
         The answer comes behind the events before it, so a callback must not wait for it.
         """
-        self._ensure_dispatcher()
         finalize_id = finalize_id if finalize_id is not None else uuid.uuid4().hex
         answer: asyncio.Future[ev.FinalizeDone] = asyncio.get_running_loop().create_future()
         self._answers.setdefault(finalize_id, deque()).append(answer)
@@ -208,7 +267,7 @@ class OpenAIASRClient:
         if self._detector is not None:
             self._turn_events(self._detector.close(self._session.stream.ledger.accepted), now)
         self._session.finalize(finalize_id, now)
-        self._pump()
+        self.pump()
         return answer
 
     def update(self, options: SessionOptions, endpoint: Endpoint | None = None) -> asyncio.Future[ev.Reconfigured]:
@@ -222,12 +281,11 @@ class OpenAIASRClient:
             SileroDetector()  # raises now what would be too late to find out when it takes over
         if endpoint is not None and place is not None:
             self._places[place] = endpoint
-        self._ensure_dispatcher()
         request = uuid.uuid4().hex
         answer: asyncio.Future[ev.Reconfigured] = asyncio.get_running_loop().create_future()
         self._session.reconfigure(request, options, self._clock(), place=place)
         self._updates[request] = answer
-        self._pump()
+        self.pump()
         return answer
 
     def _follow_options(self) -> None:
@@ -245,19 +303,17 @@ class OpenAIASRClient:
 
     async def stop(self) -> None:
         """Drain for at most `stop_drain_ms`, close, tell the listener everything that is left, and return."""
-        self._ensure_dispatcher()
         if self._session.state is not SessionState.STOPPED:
             now = self._clock()
             if self._detector is not None:
                 self._turn_events(self._detector.close(self._session.stream.ledger.accepted), now)
             self._session.stop(now)
-            self._pump()
+            self.pump()
         await self._idle.wait()
         if self._timer is not None:
             self._timer.cancel()
-        if self._dispatcher is not None and self._dispatcher is not asyncio.current_task():  # a callback may stop us
-            self._events_wake.set()
-            await self._dispatcher
+            self._timer = None
+        await self._teller.wait()
 
     def _turn_events(self, events: list[Any], now: float) -> None:
         for event in events:
@@ -268,82 +324,65 @@ class OpenAIASRClient:
 
     # The pump -----------------------------------------------------------------------------------------------
 
-    def _pump(self) -> None:
-        """Do what the session wants, tell what happened, re-arm the timer."""
-        self._follow_options()
-        for action in self._session.actions():
-            if isinstance(action, Send):
-                self._enqueue(action)
-            elif isinstance(action, Connect):
-                self._connect(action)
-            elif isinstance(action, Ping):
-                self._enqueue(action)
-            elif isinstance(action, Close):
-                self._close(action)
-        event = self._session.next_event()
-        if event is not None:
-            while event is not None:
-                self._events.put(event)
-                event = self._session.next_event()
-            self._events_wake.set()
-        if self._session.state is SessionState.STOPPED and not self._links:
+    def pump(self) -> None:
+        """Do what the session wants, tell what happened, re-arm the timer. For the client's links."""
+        if self._pumping:  # what a send led to; it is seen to when the send returns
+            return
+        self._pumping, session = True, self._session
+        try:
+            self._follow_options()
+            while actions := session.actions():
+                for action in actions:
+                    self._do(action)
+                self._follow_options()
+        finally:
+            self._pumping = False
+        while (event := session.next_event()) is not None:
+            self._teller.put(event)
+        if session.state is SessionState.STOPPED and not self._links:
             self._idle.set()
-            self._events_wake.set()
         self._arm_timer()
 
-    def _arm_timer(self) -> None:
-        due = self._session.get_timer()
-        if due == self._timer_at:
+    def _do(self, action: Action) -> None:
+        if isinstance(action, Connect):
+            self._links[action.conn] = _Link(self, action, self._places[action.place])
             return
+        link = self._links.get(action.conn)
+        if link is None or link.hung_up:
+            return
+        if isinstance(action, Send):
+            link.send(action.data)
+        elif isinstance(action, Ping):
+            link.ping()
+        else:
+            link.close(action)
+
+    def _arm_timer(self) -> None:
+        """A timer that is due too early costs a look at the clock; one set anew for every event would cost more."""
+        due = self._session.get_timer()
         if self._timer is not None:
+            if due is not None and self._timer_at <= due:
+                return
             self._timer.cancel()
             self._timer = None
-        self._timer_at = due
         if due is not None:
             delay = max(0.0, due - self._clock())
             self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)  # the one on get_timer()
+            self._timer_at = due
 
     def _on_timer(self) -> None:
-        self._timer = self._timer_at = None
+        self._timer = None
         self._session.handle_timer(self._clock())
-        self._pump()
+        self.pump()
 
     # Connections --------------------------------------------------------------------------------------------
 
-    def _connect(self, action: Connect) -> None:
-        link = self._links[action.conn] = _Link(action, self._places[action.place])
-        link.tasks.append(self._spawn(self._run(link)))
+    def now(self) -> float:
+        """The session's time. For the client's links."""
+        return self._clock()
 
-    def _enqueue(self, action: Send | Ping) -> None:
-        link = self._links.get(action.conn)
-        if link is not None and not link.closed:
-            link.queue.append(action)
-            link.wake.set()
-
-    def _close(self, action: Close) -> None:
-        link = self._links.get(action.conn)
-        if link is not None and not link.closed:
-            link.closed = True
-            self._spawn(self._hang_up(link, action))
-
-    async def _run(self, link: _Link) -> None:
-        """Dial, then read until the connection ends."""
-        try:
-            transport = await self._dial(link)
-        except TransportRefused as exc:
-            self._session.connection_refused(link.number, exc.status, exc.headers, self._clock())
-            self._pump()
-            return
-        if link.closed:
-            await transport.close(1000, "")
-            return
-        link.transport = transport
-        self._session.connection_opened(link.number, transport.headers, self._clock())
-        self._pump()
-        link.tasks.append(self._spawn(self._until_lost(link, transport, self._write)))
-        await self._until_lost(link, transport, self._read)
-
-    async def _dial(self, link: _Link) -> Transport:
+    async def dial(self, link: _Link) -> Transport:
+        """Open the socket of *link*. Raises `TransportRefused`."""
         try:
             url = link.place.url(link.model)
             return await self._dialler(url, await _headers(link, url), link.endpoint)
@@ -352,116 +391,28 @@ class OpenAIASRClient:
         except Exception as exc:  # whatever a library raises, the attempt failed; its text may hold a secret
             raise TransportRefused(0, f"the attempt failed with {type(exc).__name__}") from None
 
-    async def _until_lost(
-        self, link: _Link, transport: Transport, work: Callable[[_Link, Transport], Awaitable[None]]
-    ) -> None:
-        """Do *work* on a connection. However it ends, the session learns it: no connection goes silently dead."""
-        try:
-            await work(link, transport)
-        except TransportClosed as exc:
-            code, reason = exc.code, exc.reason
-        except Exception as exc:
-            log.error("connection %d failed with %s", link.number, type(exc).__name__)
-            code, reason = ABNORMAL_CLOSURE, type(exc).__name__
-        self._session.connection_lost(link.number, code, reason, self._clock())
-        self._pump()
-
-    async def _read(self, link: _Link, transport: Transport) -> None:
-        while True:
-            data = await transport.receive()
-            self._session.receive_message(link.number, data, self._clock())
-            self._pump()
-
-    async def _write(self, link: _Link, transport: Transport) -> None:
-        while True:
-            while link.queue:
-                await self._write_one(link, transport, link.queue.popleft())
-            link.wake.clear()
-            await link.wake.wait()
-
-    async def _write_one(self, link: _Link, transport: Transport, action: Send | Ping) -> None:
-        if isinstance(action, Send):
-            await transport.send(action.data)
-            self._session.sent(link.number, 1, self._clock())
-            self._pump()
-        else:
-            pong = asyncio.ensure_future(await transport.ping())
-            pong.add_done_callback(lambda done: self._on_pong(link, done))
-
-    def _on_pong(self, link: _Link, done: asyncio.Future[Any]) -> None:
-        if not done.cancelled() and done.exception() is None and not link.closed:
-            self._session.pong_received(link.number, self._clock())
-            self._pump()
-
-    async def _hang_up(self, link: _Link, action: Close) -> None:
-        for task in link.tasks:
-            task.cancel()
-        await asyncio.gather(*link.tasks, return_exceptions=True)
-        if link.transport is not None:
-            await link.transport.close(action.code, action.reason)
+    def gone(self, link: _Link) -> None:
+        """Nothing of *link* is left."""
         del self._links[link.number]
-        self._pump()
-
-    def _spawn(self, work: Any) -> asyncio.Task[None]:
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-        return task
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("a client task ended with %s", type(task.exception()).__name__)
+        self.pump()
 
     # Events -------------------------------------------------------------------------------------------------
 
-    def _ensure_dispatcher(self) -> None:
-        if self._dispatcher is None or self._dispatcher.done():  # after a stop it ends again by itself
-            self._dispatcher = asyncio.get_running_loop().create_task(self._dispatch())
+    def _told(self, event: ev.Event) -> None:
+        """The listener has heard *event*: who waits for it in person is answered."""
+        if isinstance(event, ev.FinalizeDone):
+            waiting = self._answers.get(event.finalize_id)
+            if waiting:
+                _resolve(waiting.popleft(), event)
+                if not waiting:
+                    del self._answers[event.finalize_id]
+        elif isinstance(event, ev.Reconfigured) and (answer := self._updates.pop(event.request, None)) is not None:
+            _resolve(answer, event)
 
-    async def _dispatch(self) -> None:
-        """Hand events to the listener, one after the other, in order."""
-        while True:
-            while self._events:
-                event = self._events.get()
-                try:
-                    result = self._handler(event)(event)
-                    if result is not None:
-                        await result
-                except Exception as exc:  # a listener's fault must not end the stream
-                    log.error("listener failed on %s: %s", type(event).__name__, type(exc).__name__)
-                if isinstance(event, ev.FinalizeDone):
-                    self._answer(event)
-                elif isinstance(event, ev.Reconfigured) and (waiting := self._updates.pop(event.request, None)):
-                    if not waiting.done():
-                        waiting.set_result(event)
-            if self._idle.is_set():
-                return
-            self._events_wake.clear()
-            await self._events_wake.wait()
 
-    def _handler(self, event: ev.Event) -> Callable[[Any], Awaitable[None] | None]:
-        listener = self._listener
-        if isinstance(event, ev.Transcript):
-            return listener.on_asr_completed if event.final else listener.on_asr_delta
-        if isinstance(event, ev.SpeechStarted):
-            return listener.on_asr_start
-        if isinstance(event, ev.Committed):
-            return listener.on_asr_committed
-        if isinstance(event, ev.ServerError):
-            return listener.on_asr_server_error
-        if isinstance(event, ev.ClientError):
-            return listener.on_asr_client_error
-        return listener.on_other_event
-
-    def _answer(self, event: ev.FinalizeDone) -> None:
-        waiting = self._answers.get(event.finalize_id)
-        if waiting:
-            future = waiting.popleft()
-            if not future.done():
-                future.set_result(event)
-            if not waiting:
-                del self._answers[event.finalize_id]
+def _resolve(future: asyncio.Future[Any], value: object) -> None:
+    if not future.done():
+        future.set_result(value)
 
 
 def _place_of(endpoint: Endpoint, options: SessionOptions) -> DialectChoice:

@@ -145,6 +145,11 @@ class Session(LiveChanges):
         actions, self._actions = self._actions, []
         return actions
 
+    @property
+    def steady(self) -> bool:
+        """Audio flows, and nothing else waits to be done."""
+        return self._steady_until > 0
+
     def next_event(self) -> Event | None:
         """The next thing to tell the user, or None."""
         return self._stream.events.popleft() if self._stream.events else None

@@ -21,7 +21,7 @@ from ten_packages.extension.openai_asr_python.realtime.options import (
     TurnDetectionOptions,
 )
 from ten_packages.extension.openai_asr_python.realtime.sending import GATHER_S
-from ten_packages.extension.openai_asr_python.realtime.session import Close, Connect, Ping, Send, Session
+from ten_packages.extension.openai_asr_python.realtime.session import LOOK_AFTER_MS, Close, Connect, Ping, Send, Session
 
 RATE = 16_000
 LEEWAY = BLOCK + LOOK_AFTER_MS * RATE // 1000
