@@ -34,7 +34,6 @@ class WireEncoder:
         self.wire_rate = WIRE_RATES[wire_format] if pcm_rate is None or wire_format != "pcm16" else pcm_rate
         self._resampler = Resampler(in_rate, self.wire_rate)
         self._compand: Callable[[bytes], bytes] | None = ENCODERS.get(wire_format)
-        self._same_rate = in_rate == self.wire_rate
 
     @property
     def bytes_per_sample(self) -> int:
@@ -63,11 +62,8 @@ class WireEncoder:
 
     def encode(self, pcm: bytes) -> bytes:
         """Wire bytes of *pcm* (s16le, whole samples, else ValueError)."""
-        _check_whole(pcm)
-        if not self._same_rate:
-            samples = self._resampler.process(np.frombuffer(pcm, dtype="<i2"))
-            pcm = samples.astype("<i2", copy=False).tobytes()
-        return pcm if self._compand is None else self._compand(pcm)
+        wire = self._resampler.convert(pcm)
+        return wire if self._compand is None else self._compand(wire)
 
     def silence(self, samples: int) -> bytes:
         """Wire bytes of *samples* zeros at `in_rate`; the stream moves on by as many."""
@@ -86,10 +82,6 @@ class WireEncoder:
         With at least `history` samples (or all there are) that begin at a stream position divisible by
         `period`, what is encoded next has the bytes it had on an earlier connection.
         """
-        _check_whole(pcm)
+        if len(pcm) % 2:
+            raise ValueError(f"pcm: {len(pcm)} bytes given, s16le needs an even number")
         self._resampler.prime(np.frombuffer(pcm, dtype="<i2"))
-
-
-def _check_whole(pcm: bytes) -> None:
-    if len(pcm) % 2:
-        raise ValueError(f"pcm: {len(pcm)} bytes given, s16le needs an even number")

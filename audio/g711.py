@@ -12,6 +12,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+_UINT8 = np.dtype(np.uint8)
+_UINT16 = np.dtype("<u2")
 _BytesLike = bytes | bytearray | memoryview
 
 # A-law inverts the even bits, so that a silent line still carries transitions (G.711, table 1a note 2).
@@ -43,11 +45,11 @@ def _encode(pcm: _BytesLike, codes: npt.NDArray[np.uint8]) -> bytes:
         raise ValueError(f"pcm: {len(pcm)} bytes given, s16le needs an even number")
     # Indexing by the bit pattern (unsigned) spares the shift into 0..65535. np.take beats table[...] by a
     # third.
-    return codes.take(np.frombuffer(pcm, dtype="<u2")).tobytes()
+    return codes.take(np.frombuffer(pcm, _UINT16)).tobytes()
 
 
 def _decode(data: _BytesLike, values: npt.NDArray[np.int16]) -> bytes:
-    return values.take(np.frombuffer(data, dtype=np.uint8)).tobytes()
+    return values.take(np.frombuffer(data, _UINT8)).tobytes()
 
 
 @cache

@@ -9,6 +9,7 @@ from .resample import Resampler, check_rate
 
 ENCODINGS: tuple[str, ...] = ("pcm16", "g711_ulaw", "g711_alaw")
 MAX_CHANNELS = 8
+_INT16 = np.dtype("<i2")
 
 
 class FrameDecoder:
@@ -34,6 +35,7 @@ class FrameDecoder:
         self._started = False
         self._partial = b""
         self._resampler: Resampler | None = None
+        self._plain = self._is_plain()
 
     @property
     def clips(self) -> int:
@@ -59,13 +61,16 @@ class FrameDecoder:
                 self.rate = rate
             self._resampler = Resampler(rate, self.rate) if rate != self.rate else None
         self.encoding, self.channels, self.input_rate = encoding, channels, rate
+        self._plain = self._is_plain()
         return True
 
     def decode(self, data: bytes | bytearray | memoryview) -> bytes:
         """s16le mono samples of *data* at `rate`: all that is complete."""
-        frame = bytes(data)
+        frame = data if type(data) is bytes else bytes(data)
         if frame:
             self._started = True
+        if self._plain and not self._partial and not len(frame) % 2:
+            return frame
         if self._partial:
             frame = self._partial + frame
             self._partial = b""
@@ -76,16 +81,20 @@ class FrameDecoder:
             frame = frame[:-over]
         if self.encoding != "pcm16":
             frame = DECODERS[self.encoding](frame)
-        if self.channels == 1 and self._resampler is None:
-            return frame
-        samples = np.frombuffer(frame, dtype="<i2")
         if self.channels > 1:
-            # float64 holds the sum exactly; rint rounds halves to even, so mixing adds no offset.
-            mean = samples.reshape(-1, self.channels).sum(axis=1, dtype=np.float64) / self.channels
-            samples = np.rint(mean).astype(np.int16)
-        if self._resampler is not None:
-            samples = self._resampler.process(samples)
-        return samples.astype("<i2", copy=False).tobytes()
+            # Channel by channel: numpy is slow along a short axis. float64 holds the sum exactly; rint rounds
+            # halves to even, so mixing adds no offset.
+            first, *others = np.frombuffer(frame, _INT16).reshape(-1, self.channels).T
+            mean = first.astype(np.float64)
+            for other in others:
+                mean += other
+            mean /= self.channels
+            frame = np.rint(mean, mean).astype(_INT16).tobytes()
+        return frame if self._resampler is None else self._resampler.convert(frame)
+
+    def _is_plain(self) -> bool:
+        """Whether whole samples go out as they came in."""
+        return self.encoding == "pcm16" and self.channels == 1 and self._resampler is None
 
 
 def _check(encoding: str, channels: int, rate: int) -> None:

@@ -11,6 +11,11 @@ whatever order the linear algebra library adds.
 
 The rates' ratio is reduced to ``up / down``. `down` input samples make `up` output samples, and then the
 pattern repeats; a number of such periods make a block, and a block of outputs is one row times one matrix.
+Every call lays its blocks from the last beginning of a period on, so frames of whole blocks compute nothing twice.
+
+A frame of 20 ms is 30,000 multiplications, which take a microsecond: what numpy does around them must not take
+ten. So between calls a stream keeps bytes, its windows are one strided view of the bytes given, and everything
+else is work space that the streams of the process share, with the views of each size made once.
 """
 
 from __future__ import annotations
@@ -18,13 +23,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.stride_tricks import as_strided
 
 Samples = npt.NDArray[np.int16]
 _Floats = npt.NDArray[np.float64]
+
 
 MIN_RATE = 8_000
 MAX_RATE = 48_000
@@ -34,14 +40,19 @@ MAX_RATE = 48_000
 _TAPS = 48
 _KAISER_BETA = 9.4
 _GRID = 1 << 24
-# Inputs of a block, roughly: long rows copy less, short ones compute less that is not wanted.
+# Inputs or outputs of a block, whichever are more, at most (if one period is not longer): long rows copy less,
+# short ones compute less that is not wanted.
 _BLOCK = 32
 # Above this many coefficients in the block matrix (only rates with next to no common divisor), look
 # coefficients up for each output instead.
 _MAX_MATRIX = 1 << 17
-# A longer call is worked off in pieces, so that memory stays bounded.
-_MAX_PIECE = 1600
-"A larger product makes the linear algebra library start threads, which cost a hundred times what they save here."
+_MAX_PRODUCT = 1 << 18
+"More multiplications than this make OpenBLAS start threads, which cost a hundred times what they save here."
+_MAX_ROWS = 168
+"Of a work space: longer calls are worked off in pieces, and memory stays bounded."
+_LOOK_UP_PIECE = 1600
+_MAX_PLANS = 128
+_INT16 = np.dtype("<i2")
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,81 @@ class _Tables:
     "(up, taps): coefficients of each phase, oldest sample first. Empty if `matrix` is used."
     matrix: _Floats
     "(taps - 1 + block, outputs of a block). Empty if `phases` is used."
+    strides: tuple[int, int] | None
+    "Bytes from block to block and from sample to sample in s16le. None if `phases` is used."
+    piece: int
+    "Inputs of a call that are worked off at once."
+    spare: list[_WorkSpace]
+    "Work spaces not in use: as many as threads were ever here at once."
+
+    def keep(self, held: int) -> int:
+        """Bytes of input to keep with *held* inputs of the period under way, as an index from the end."""
+        # A look-up needs nothing of the period's beginning, and its periods are long.
+        return -2 * (self.taps - 1 + (held if self.strides else 0))
+
+    def outputs(self, inputs: int) -> int:
+        """Outputs that are out after *inputs* from a beginning of a period on."""
+        return -(-inputs * self.up // self.down)
+
+
+class _Plan(NamedTuple):
+    """How a work space is used for a call."""
+
+    held: int
+    "Inputs of the period under way afterwards."
+    keep: int
+    "Bytes of input to keep for the next call, as an index from the end."
+    padding: bytes
+    "Completes the last block: what is not there yet only enters outputs that are not due yet."
+    windows: _Floats
+    "What the outputs of each block look at, block by block."
+    outputs: _Floats
+    flat: _Floats
+    "`outputs` in one dimension."
+    samples: Samples
+    first: int
+    "The first of the outputs that is not out yet."
+    last: int
+    "The first of the outputs that is not due yet."
+
+
+class _WorkSpace(dict[tuple[int, int], _Plan]):
+    """Arrays for one call at a time, and how to use them.
+
+    The key is the inputs of the period under way that are there already and the inputs that come. A plan is made
+    when it is first asked for.
+    """
+
+    def __init__(self, tables: _Tables) -> None:
+        super().__init__()
+        width, outputs = tables.matrix.shape
+        rows = tables.piece // tables.block + 1
+        self._tables = tables
+        self._windows: _Floats = np.zeros((rows, width))
+        self._outputs: _Floats = np.zeros((rows, outputs))
+        self._samples = np.zeros(rows * outputs, dtype=_INT16)
+
+    def __missing__(self, key: tuple[int, int]) -> _Plan:
+        tables = self._tables
+        begin, total = key[0], sum(key)
+        held = total % tables.down
+        rows = -(-total // tables.block)
+        outputs = self._outputs[:rows]
+        flat = outputs.reshape(-1)
+        if len(self) >= _MAX_PLANS:
+            self.clear()
+        plan = self[key] = _Plan(
+            held,
+            tables.keep(held),
+            bytes(2 * (rows * tables.block - total)),
+            self._windows[:rows],
+            outputs,
+            flat,
+            self._samples[: len(flat)],
+            tables.outputs(begin),
+            tables.outputs(total),
+        )
+        return plan
 
 
 class Resampler:
@@ -71,16 +157,18 @@ class Resampler:
         self.out_rate = out_rate
         self.clips = 0
         "Output samples so far that had to be clipped to 16 bits."
+        self._same = in_rate == out_rate
         self._tables = _tables(in_rate, out_rate)
-        # Scratch: taps - 1 past samples, `_held` samples of the block under way, then room for what comes.
-        self._buffer: _Floats = np.zeros(0)
+        # s16le: what the next output may look at, and before that what begins the period under way.
+        self._tail = b""
         self._held = 0
+        "Samples of the period under way."
         self.clear()
 
     @property
     def delay(self) -> float:
         """Seconds by which the output lags behind the input: half the filter; 0 when the rates are equal."""
-        return self._tables.taps / 2 / self.in_rate if self.in_rate != self.out_rate else 0.0
+        return self._tables.taps / 2 / self.in_rate if not self._same else 0.0
 
     @property
     def history(self) -> int:
@@ -94,8 +182,7 @@ class Resampler:
 
     def clear(self) -> None:
         """Forget the past, as if new; `clips` goes on counting."""
-        tables = self._tables
-        self._buffer = np.zeros(max(0, tables.taps - 1) + tables.block)
+        self._tail = bytes(2 * self.history)
         self._held = 0
 
     def prime(self, samples: Samples) -> None:
@@ -104,60 +191,75 @@ class Resampler:
         To get the bits of an earlier run from a stream position on, give at least `history` samples before
         it (or all there are), beginning at a multiple of `period`.
         """
-        if self.in_rate == self.out_rate:
-            return
-        tables = self._tables
-        past = tables.taps - 1
-        known = np.concatenate((self._buffer[: past + self._held], samples.astype(np.float64)))
-        self._held = (self._held + len(samples)) % tables.block
-        keep = past + self._held
-        self._buffer[:keep] = known[len(known) - keep :]
+        if not self._same:
+            self._known(samples.astype(_INT16).tobytes())
 
     def process(self, samples: Samples) -> Samples:
         """Convert *samples* (1-d int16, any length). Returns all outputs due, rounded and clipped."""
-        if self.in_rate == self.out_rate:
-            return samples.astype(np.int16, copy=True)
-        if len(samples) <= _MAX_PIECE:
-            return self._piece(samples)
-        pieces = [self._piece(samples[i : i + _MAX_PIECE]) for i in range(0, len(samples), _MAX_PIECE)]
-        return np.concatenate(pieces)
+        return np.frombuffer(self.convert(samples.astype(_INT16).tobytes()), dtype=_INT16).astype(np.int16)
 
-    def _piece(self, samples: Samples) -> Samples:
+    def convert(self, pcm: bytes) -> bytes:
+        """Like `process`, from and to s16le (whole samples, else ValueError)."""
+        size = len(pcm)
+        if size % 2:
+            raise ValueError(f"pcm: {size} bytes given, s16le needs an even number")
+        if self._same or not size:
+            return pcm
+        piece = 2 * self._tables.piece
+        if size <= piece:
+            return self._piece(pcm, size // 2)
+        return b"".join([self.convert(pcm[i : i + piece]) for i in range(0, size, piece)])
+
+    def _piece(self, pcm: bytes, count: int) -> bytes:
         tables = self._tables
-        past, block = tables.taps - 1, tables.block
-        begin = past + self._held
-        total = self._held + len(samples)
-        blocks = -(-total // block)
-        need = past + blocks * block
-        if need > len(self._buffer):
-            grown = np.zeros(need)
-            grown[:begin] = self._buffer[:begin]
-            self._buffer = grown
-        buffer = self._buffer
-        buffer[begin : past + total] = samples
-        # Outputs of the block under way that are already out, and outputs due now.
-        first = -(-self._held * tables.up // tables.down)
-        last = -(-total * tables.up // tables.down)
-        if len(tables.matrix):
-            rows = as_strided(buffer, (blocks, past + block), (block * buffer.itemsize, buffer.itemsize))
-            # Samples behind the newest are stale scratch: they only enter outputs that are not due yet.
-            result = (np.ascontiguousarray(rows) @ tables.matrix).reshape(-1)[first:last]
-        else:
-            result = _look_up(buffer, tables, first, last)
-        done = total - total % block
-        self._held = total - done
-        keep = past + self._held
-        buffer[:keep] = buffer[done : done + keep]
-        return self._to_int16(result)
+        if not tables.strides:
+            return self._looked_up(pcm, count)
+        try:
+            space = tables.spare.pop()
+        except IndexError:
+            space = _WorkSpace(tables)
+        begin = self._held
+        self._held, keep, padding, windows, outputs, flat, samples, first, last = space[begin, count]
+        data = self._tail + pcm
+        self._tail = data[keep:]
+        if padding:
+            data += padding
+        # numpy checks that the view lies in the data. as_strided costs ten times as much.
+        windows[...] = np.ndarray(windows.shape, _INT16, data, 0, tables.strides)
+        windows.dot(tables.matrix, outputs)
+        np.rint(flat, flat)
+        # Methods, item by item: reduce would cost four times as much.
+        if flat.item(flat.argmax()) > 32767 or flat.item(flat.argmin()) < -32768:
+            self._clip(flat, first, last)
+        samples[...] = flat
+        wire = samples.tobytes()[2 * first : 2 * last]
+        tables.spare.append(space)
+        return wire
 
-    def _to_int16(self, values: _Floats) -> Samples:
-        if not len(values):
-            return np.zeros(0, dtype=np.int16)
-        np.rint(values, out=values)
-        if np.maximum.reduce(values) > 32767 or np.minimum.reduce(values) < -32768:
-            self.clips += int(np.count_nonzero((values > 32767) | (values < -32768)))
-            np.clip(values, -32768, 32767, out=values)
-        return values.astype(np.int16)
+    def _looked_up(self, pcm: bytes, count: int) -> bytes:
+        """Outputs due, each by its own window and phase."""
+        tables, begin = self._tables, self._held
+        times = np.arange(tables.outputs(begin), tables.outputs(begin + count)) * tables.down
+        known = np.frombuffer(self._known(pcm), _INT16).astype(np.float64)
+        shape = (len(known) - tables.taps + 1, tables.taps)
+        windows: _Floats = np.ndarray(shape, known.dtype, known, 0, (known.itemsize, known.itemsize))
+        result: _Floats = np.einsum("ij,ij->i", windows[times // tables.up - begin], tables.phases[times % tables.up])
+        np.rint(result, result)
+        self._clip(result, 0, len(result))
+        return result.astype(_INT16).tobytes()
+
+    def _known(self, pcm: bytes) -> bytes:
+        """What was kept and *pcm*; from now on *pcm* is past."""
+        data = self._tail + pcm
+        self._held = (self._held + len(pcm) // 2) % self._tables.down
+        self._tail = data[self._tables.keep(self._held) :]
+        return data
+
+    def _clip(self, values: _Floats, first: int, last: int) -> None:
+        """Clip *values*; those from *first* to *last* go out and count."""
+        due = values[first:last]
+        self.clips += int(np.count_nonzero((due > 32767) | (due < -32768)))
+        np.clip(values, -32768, 32767, out=values)
 
 
 def check_rate(field: str, rate: int) -> None:
@@ -166,33 +268,29 @@ def check_rate(field: str, rate: int) -> None:
         raise ValueError(f"{field}: {rate!r} given, must be a whole number of Hz from {MIN_RATE} to {MAX_RATE}")
 
 
-def _look_up(buffer: _Floats, tables: _Tables, first: int, last: int) -> _Floats:
-    """Outputs *first* to *last* of the block, each by its own window and phase."""
-    times = np.arange(first, last) * tables.down
-    windows = np.lib.stride_tricks.sliding_window_view(buffer, tables.taps)
-    result: _Floats = np.einsum("ij,ij->i", windows[times // tables.up], tables.phases[times % tables.up])
-    return result
-
-
 @lru_cache(maxsize=32)
 def _tables(in_rate: int, out_rate: int) -> _Tables:
     divisor = math.gcd(in_rate, out_rate)
     up, down = out_rate // divisor, in_rate // divisor
     none = np.zeros((0, 0))
     if up == down:
-        return _Tables(1, 1, 1, 1, none, none)
+        return _Tables(1, 1, 1, 1, none, none, None, 0, [])
     taps = -(-_TAPS * max(in_rate, out_rate) // out_rate) if in_rate > out_rate else _TAPS
     phases = _phases(up, down, taps, min(1.0, out_rate / in_rate))
-    periods = max(1, _BLOCK // down)
+    # A power of two: the products of the linear algebra library are fastest with columns by the four or eight.
+    periods = 1 << max(0, (_BLOCK // max(up, down)).bit_length() - 1)
     block, outputs = periods * down, periods * up
-    if (taps - 1 + block) * outputs > _MAX_MATRIX:
-        return _Tables(up, down, taps, block, phases, none)
+    coefficients = (taps - 1 + block) * outputs
+    if coefficients > _MAX_MATRIX:
+        return _Tables(up, down, taps, block, phases, none, None, _LOOK_UP_PIECE, [])
     matrix = np.zeros((taps - 1 + block, outputs))
     for output in range(outputs):
         newest, phase = divmod(output * down, up)
         matrix[newest : newest + taps, output] = phases[phase]
     matrix.setflags(write=False)
-    return _Tables(up, down, taps, block, none, matrix)
+    # The samples held make one row more.
+    rows = min(_MAX_ROWS, _MAX_PRODUCT // coefficients)
+    return _Tables(up, down, taps, block, none, matrix, (2 * block, 2), (rows - 1) * block, [])
 
 
 def _phases(up: int, down: int, taps: int, cutoff: float) -> _Floats:

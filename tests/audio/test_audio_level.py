@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ten_packages.extension.openai_asr_python.audio.level import LevelDetector
+from ten_packages.extension.openai_asr_python.audio.level import (
+    PEAK_THRESHOLD_DBFS,
+    RMS_THRESHOLD_DBFS,
+    LevelDetector,
+)
 
 RATES = [8_000, 11_025, 16_000, 44_100, 48_000]
 
@@ -46,6 +51,61 @@ def marks(detector: LevelDetector, data: bytes, frame: int) -> npt.NDArray[np.bo
         assert sum(length for length, _ in runs) == len(piece) // 2, "covers exactly what was given"
         flags += [flag for length, flag in runs for _ in range(length)]
     return np.array(flags)
+
+
+def expected(history: npt.NDArray[np.int64], count: int, block: int) -> list[bool]:
+    """One flag a sample for the last *count* of *history*: the rules in whole numbers, block by block."""
+    flags: list[bool] = []
+    begin = len(history) - count
+    for start in range(begin, len(history), block):
+        end = min(start + block, len(history))
+        one = history[end - block : end]
+        total = int(one.sum())
+        power = (block * int((one * one).sum()) - total * total) / block**2
+        peak = max(int(one.max()) - total / block, total / block - int(one.min()))
+        loud = power >= amplitude(RMS_THRESHOLD_DBFS) ** 2 or peak >= amplitude(PEAK_THRESHOLD_DBFS)
+        flags += [loud] * (end - start)
+    return flags
+
+
+def near_the_thresholds(rate: int, blocks: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Every 10 ms noise of about the power that is speech, some with a click of about the height that is."""
+    block = rate // 100
+    parts = []
+    for _ in range(blocks):
+        one = random.normal(0, 1, block)
+        one *= amplitude(RMS_THRESHOLD_DBFS) * random.choice([0.3, 0.9, 0.999, 1.001, 1.1, 3.0]) / one.std()
+        if random.random() < 0.3:
+            one[random.integers(block)] = random.choice([-1, 1]) * random.uniform(0.98, 1.02) * amplitude(-40)
+        parts.append(one)
+    return np.rint(np.concatenate(parts) + random.choice([0, 0, 3_000, -25_000])).astype(np.int64)
+
+
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("seed", range(4))
+def test_every_flag_is_that_of_the_plain_rules_however_audio_is_cut(rate: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    samples = near_the_thresholds(rate, 150, random)
+    history = np.concatenate((np.zeros(rate // 100, dtype=np.int64), samples))
+    detector, at = LevelDetector(rate), rate // 100
+    while at < len(history):
+        longest = random.choice([rate // 90, rate // 10, rate])
+        piece = history[at : at + int(random.choice([rate // 50, rate // 10, random.integers(1, longest)]))]
+        at += len(piece)
+        flags = [flag for length, flag in detector.process(piece.astype("<i2").tobytes()) for _ in range(length)]
+        assert flags == expected(history[:at], len(piece), rate // 100)
+
+
+def test_streams_in_several_threads_do_not_disturb_each_other() -> None:
+    calls = [pcm(room(dbfs, 48_000 * 3)) for dbfs in (-80, -56, -52, -20)]
+
+    def runs(call: bytes) -> list[list[tuple[int, bool]]]:
+        detector = LevelDetector(48_000)
+        return [detector.process(call[at : at + 9_000]) for at in range(0, len(call), 9_000)]
+
+    alone = [runs(call) for call in calls]
+    with ThreadPoolExecutor(len(calls)) as pool:
+        assert list(pool.map(runs, calls * 10)) == alone * 10
 
 
 @pytest.mark.parametrize("rate", RATES)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +13,7 @@ import pytest
 import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ten_packages.extension.openai_asr_python.audio.resample import Resampler, _tables
+from ten_packages.extension.openai_asr_python.audio.resample import _MAX_PRODUCT, Resampler, _phases, _tables
 
 RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 ODD_PAIRS = ((44_099, 48_000), (47_999, 8_001), (8_000, 47_999), (16_000, 16_001))
@@ -70,6 +72,83 @@ def test_every_sum_is_exact_so_no_order_of_adding_can_matter(pair: tuple[int, in
     for coefficients in (tables.matrix.T, tables.phases):
         assert np.array_equal(coefficients * 2**24, np.rint(coefficients * 2**24))
         assert not coefficients.size or np.abs(coefficients).sum(axis=1).max() * 2**15 * 2**24 < 2**53
+
+
+def plain(samples: Samples, in_rate: int, out_rate: int) -> npt.NDArray[np.int64]:
+    """Every output by itself, in whole numbers, rounded to even, not clipped."""
+    divisor = math.gcd(in_rate, out_rate)
+    up, down = out_rate // divisor, in_rate // divisor
+    taps = _tables(in_rate, out_rate).taps
+    phases = np.rint(_phases(up, down, taps, min(1.0, out_rate / in_rate)) * 2**24).astype(np.int64)
+    known = np.concatenate((np.zeros(taps - 1, dtype=np.int64), samples))
+    result = []
+    for output in range(-(-len(samples) * up // down)):
+        newest, phase = divmod(output * down, up)
+        total = int(known[newest : newest + taps] @ phases[phase])
+        whole, rest = divmod(total, 2**24)
+        result.append(whole + (rest > 2**23 or (rest == 2**23 and whole % 2 == 1)))
+    return np.array(result)
+
+
+@pytest.mark.parametrize("pair", [*((rate, 24_000) for rate in RATES if rate != 24_000), *ODD_PAIRS[:2]], ids=str)
+@pytest.mark.parametrize("amplitude", [3, 900, 32_767])
+def test_every_bit_and_the_clips_are_those_of_the_plain_sum(pair: tuple[int, int], amplitude: int) -> None:
+    random = np.random.default_rng(amplitude)
+    samples = np.where(random.random(5_000) < 0.5, -amplitude, amplitude).astype(np.int16)
+    exact = plain(samples, *pair)
+    resampler = Resampler(*pair)
+    result = streamed(resampler, cut(samples, [pair[0] // 50, 1, 0, 333, 64, 1_900, 2]))
+    assert np.array_equal(result, exact.clip(-32_768, 32_767))
+    assert resampler.clips == np.count_nonzero((exact > 32_767) | (exact < -32_768))
+    assert (resampler.clips > 0) == (amplitude == 32_767)
+
+
+@pytest.mark.parametrize("full", [-32_768, 32_767])
+def test_overshoot_to_one_side_only_is_clipped_too(full: int) -> None:
+    samples = np.where(np.arange(4_000) // 18 % 2, full, 0).astype(np.int16)
+    exact = plain(samples, 16_000, 24_000)
+    resampler = Resampler(16_000, 24_000)
+    assert np.array_equal(resampler.process(samples), exact.clip(-32_768, 32_767))
+    assert resampler.clips == np.count_nonzero((exact > 32_767) | (exact < -32_768)) > 0
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=str)
+def test_no_product_is_so_large_that_it_starts_threads_nor_so_small_that_calls_dominate(pair: tuple[int, int]) -> None:
+    tables = _tables(*pair)
+    if tables.matrix.size:
+        rows = tables.piece // tables.block + 1
+        assert rows * tables.matrix.size <= _MAX_PRODUCT
+        assert tables.piece >= tables.block > tables.down // 2
+
+
+def test_streams_in_several_threads_do_not_hear_each_other() -> None:
+    sounds = [noise(16_000, seed) for seed in range(4)]
+
+    def converted(sound: Samples) -> bytes:
+        resampler = Resampler(16_000, 24_000)
+        return b"".join(resampler.process(piece).tobytes() for piece in cut(sound, [1_600, 320]))
+
+    alone = [converted(sound) for sound in sounds]
+    with ThreadPoolExecutor(len(sounds)) as pool:
+        assert list(pool.map(converted, sounds * 20)) == alone * 20
+
+
+def test_a_stream_is_small_and_frames_of_all_sizes_leave_nothing_behind() -> None:
+    sound = noise(2_000).tobytes()
+    Resampler(16_000, 24_000).convert(sound)
+    tracemalloc.start()
+    try:
+        streams = [Resampler(16_000, 24_000) for _ in range(50)]
+        for size in range(2, 4_000, 2):
+            streams[size % 50].convert(sound[:size])
+        assert tracemalloc.get_traced_memory()[0] < 200_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_bytes_with_half_a_sample_are_named() -> None:
+    with pytest.raises(ValueError, match=r"pcm: 3 bytes given, s16le needs an even number"):
+        Resampler(16_000, 24_000).convert(b"\0\0\0")
 
 
 @settings(max_examples=60, deadline=None)
