@@ -54,6 +54,10 @@ class _Link:
         self.number, self.place, self.model = action.conn, action.place, action.model
         self.endpoint = endpoint
         self.hung_up = False
+        self._full = False
+        "The transport has taken a message and wants no more for now."
+        self._pings = 0
+        "Pings that wait for it."
         self._client = client
         self._session = client.session
         self._transport: Transport | None = None
@@ -79,13 +83,20 @@ class _Link:
 
     def send(self, data: bytes) -> None:
         """Write one TEXT frame; the session learns when the transport took it."""
-        transport = self._transport
-        if transport is not None and transport.send(data):
+        assert self._transport is not None, "nothing is sent before the connection is open"
+        try:
+            self._full = not self._transport.send(data)
+        except Exception as exc:
+            self._fail(exc)
+            return
+        if not self._full:
             self._session.sent(self.number, 1, self._client.now())
 
     def ping(self) -> None:
-        """Write a ping."""
-        if self._transport is not None:
+        """Write a ping, behind what still has to be written."""
+        if self._full:
+            self._pings += 1
+        elif self._transport is not None:
             self._transport.ping()
 
     def close(self, action: Close) -> None:
@@ -107,8 +118,10 @@ class _Link:
         if self.hung_up:
             return
         try:
-            self._session.receive_message(self.number, data, self._client.now())
-            self._client.pump()
+            if self._session.receive_message(self.number, data, self._client.now()):
+                self._client.tell()
+            else:
+                self._client.pump()
         except Exception as exc:
             self._fail(exc)
 
@@ -120,9 +133,14 @@ class _Link:
 
     def writable(self) -> None:
         """See `Receiver`."""
-        if not self.hung_up:
-            self._session.sent(self.number, 1, self._client.now())
-            self._client.pump()
+        if self.hung_up or self._transport is None:
+            return
+        self._full = False
+        for _ in range(self._pings):
+            self._transport.ping()
+        self._pings = 0
+        self._session.sent(self.number, 1, self._client.now())
+        self._client.pump()
 
     def closed(self, code: int, reason: str) -> None:
         """See `Receiver`."""
@@ -247,8 +265,8 @@ class OpenAIASRClient:
         if session.push_audio(pcm, now):
             for action in session.actions():
                 self._do(action)
-                if not session.steady:
-                    self.pump()
+            if not session.steady:
+                self.pump()
         else:
             self.pump()
         if self._detector is not None:
@@ -337,11 +355,15 @@ class OpenAIASRClient:
                 self._follow_options()
         finally:
             self._pumping = False
-        while (event := session.next_event()) is not None:
-            self._teller.put(event)
+        self.tell()
         if session.state is SessionState.STOPPED and not self._links:
             self._idle.set()
         self._arm_timer()
+
+    def tell(self) -> None:
+        """What happened goes to the listener. For the client's links."""
+        while (event := self._session.next_event()) is not None:
+            self._teller.put(event)
 
     def _do(self, action: Action) -> None:
         if isinstance(action, Connect):

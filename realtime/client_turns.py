@@ -32,6 +32,11 @@ class ClientTurns:
         """Whether the audio that comes next belongs to a turn, or begins one."""
         return self._detector_open or self.open_turn() is not None
 
+    @property
+    def wants_turn(self) -> bool:
+        """Whether audio that comes next may begin one: see `audio_accepted`."""
+        return (self._detector_open or self._stream.detection == "none") and self.open_turn() is None
+
     def audio_accepted(self) -> None:
         """Audio came: without a detector a turn is always open; with one, a cut turn goes on at the next sound."""
         stream = self._stream

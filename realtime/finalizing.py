@@ -242,9 +242,9 @@ class Finalizer:
             self._answer(self._requests[0], outcome, now)
         self._advancing = False
 
-    def deadline(self) -> float | None:
-        """When `advance` is due next."""
-        times = [self._requests[0].deadline] if self._requests else []
-        times += [r.wait_until for r in self._requests if r.needs_probe and not r.waited]
-        finite = [t for t in times if t < math.inf]
-        return min(finite) if finite else None
+    def deadline(self) -> float:
+        """When `advance` is due next; infinite if nothing is open."""
+        if not self._requests:
+            return math.inf
+        waits = (r.wait_until for r in self._requests if r.needs_probe and not r.waited)
+        return min([self._requests[0].deadline, *waits])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 
 from .connection import Connection, Stage
 from .options import SessionOptions
@@ -14,14 +14,14 @@ _AWAITED = {
 }
 
 
-def deadlines(conn: Connection, options: SessionOptions) -> Iterator[float]:
-    """When `trouble` or `ping_due` is to be asked next."""
-    if not conn.ready:
-        yield conn.deadline
+def deadline(conn: Connection, options: SessionOptions) -> float:
+    """When `trouble` or `ping_due` is to be asked next; infinite if never."""
+    due = math.inf if conn.ready else conn.deadline
     ping = conn.pong_deadline if conn.pong_deadline is not None else conn.ping_at
-    for at in (ping, _stall_deadline(conn, options)):
-        if at is not None:
-            yield at
+    if ping is not None and ping < due:
+        due = ping
+    stall = _stall_deadline(conn, options)
+    return due if stall is None or stall > due else stall
 
 
 def trouble(conn: Connection, options: SessionOptions, now: float) -> tuple[str, str] | None:

@@ -98,7 +98,9 @@ class Watchdog:
                 yield turn.waits_since + wait, turn
 
     def _commit_due(self, conn: Connection) -> float:
-        oldest = next(iter(conn.unanswered.values()), math.inf)
+        if not conn.unanswered:
+            return math.inf
+        oldest = next(iter(conn.unanswered.values()))
         return oldest + self._stream.options.commit_timeout_ms / 1000
 
     def check(self, conn: Connection, now: float) -> Overdue | None:
@@ -128,4 +130,5 @@ class Watchdog:
         """When `check` is due next; infinite if nothing is owed."""
         commit = self._commit_due(conn) if self._confirm_at is None else self._confirm_at
         deaf = math.inf if self._deaf_since is None else self._deaf_since + DEAF_AFTER_S
-        return min([commit, deaf, *(due for due, _ in self._items(conn))])
+        due = min(commit, deaf)
+        return min([due, *(until for until, _ in self._items(conn))]) if self._stream.book.turns else due

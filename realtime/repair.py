@@ -157,11 +157,11 @@ class Repairer:
         if self.turn is not None and self.turn.phase not in (Phase.READY, Phase.SETTLED):
             self._stream.book.lose(self.turn, cause, now)
 
-    def deadline(self) -> float | None:
-        """When something is due next."""
+    def deadline(self) -> float:
+        """When something is due next; infinite if nothing is."""
         turn, conn = self.turn, self.conn
         if turn is None:
-            return None
+            return math.inf
         if conn is None:
             return min(self._deadline, self._dial_at)
         waits = conn.ready and conn.in_flight == 0 and turn.commit_sent_at is None

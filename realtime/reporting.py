@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -69,9 +70,9 @@ class Folding:
         else:
             series.fold(error)
 
-    def deadline(self) -> float | None:
-        """When a count is due to be told; None when there is none."""
-        return min((series.until for series in self._series.values() if series.folded), default=None)
+    def deadline(self) -> float:
+        """When a count is due to be told; infinite when there is none."""
+        return min((series.until for series in self._series.values() if series.folded), default=math.inf)
 
     def advance(self, now: float) -> None:
         """Tell the counts that are due. What goes on coming stays folded; what stopped will be news again."""

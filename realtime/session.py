@@ -11,7 +11,7 @@ others because the whole contract is one class; what it does is in the files it 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import messages as wire
@@ -29,7 +29,7 @@ from .ledger import State
 from .lifecycle import TRANSITIONS, SessionState
 from .limiter import DialLimiter, Unlimited
 from .live_changes import LiveChanges
-from .liveness import deadlines, ping_due, trouble
+from .liveness import deadline, ping_due, trouble
 from .models import resolve_turn_detection
 from .options import SessionOptions, TurnDetectionOptions
 from .overdue import OVERDUE, Watchdog
@@ -47,6 +47,8 @@ from .writing import Writer
 
 S = SessionState
 SIGNS_OF_SPEECH = (wire.SpeechStarted, wire.TranscriptionDelta, wire.TranscriptionCompleted)
+PASSING = frozenset({wire.TranscriptionDelta, wire.ConversationItemAdded, wire.ConversationItemDone})
+"What changes nothing but a text, while audio flows."
 LOOK_AFTER_MS = 500
 "Audio that may come before what it needs besides being sent is seen to."
 LONGEST_FRAME_S = 1.0
@@ -230,7 +232,7 @@ class Session(LiveChanges):
                 self._carrier = None
             else:
                 return
-        elif self.state in (S.CONNECTING, S.BACKOFF) and (stream.detection != "none" or self._turns.takes_audio):
+        elif self.state in (S.CONNECTING, S.BACKOFF) and not self._turns.wants_turn:
             self._carrier = None
         else:
             return
@@ -382,7 +384,9 @@ class Session(LiveChanges):
         if c:
             c.in_flight = max(0, c.in_flight - count)
             c.blocked_since = None if c.in_flight == 0 else now
-            self._flush(now)
+            if c.in_flight == 0:
+                self._send_next(c, now)
+                self._find_steady()
 
     def pong_received(self, conn: int, now: float) -> None:
         """The newest ping was answered."""
@@ -396,7 +400,10 @@ class Session(LiveChanges):
 
     def _connections(self) -> list[Connection]:
         """All that live: the main one first."""
-        candidates = (self._conn, self._rollover.spare, self._repairer.conn, *self._rollover.retired)
+        conn, rollover, repairing = self._conn, self._rollover, self._repairer.conn
+        if rollover.spare is None and repairing is None and not rollover.retired:  # nearly always
+            return [conn] if conn is not None and conn.stage is not Stage.CLOSED else []
+        candidates = (conn, rollover.spare, repairing, *rollover.retired)
         return [c for c in candidates if c is not None and c.stage is not Stage.CLOSED]
 
     def _live(self, conn: int) -> Connection | None:
@@ -514,22 +521,30 @@ class Session(LiveChanges):
 
     # Messages -----------------------------------------------------------------------------------------------
 
-    def receive_message(self, conn: int, data: bytes | str, now: float) -> None:
-        """One frame from the server. Junk is counted, reported once, and passed over."""
+    def receive_message(self, conn: int, data: bytes | str, now: float) -> bool:
+        """One frame from the server. Junk is counted, reported once, and passed over.
+
+        Returns True if nothing came of it but events: no action waits, and no deadline came nearer.
+        """
         c = self._live(conn)
         if c is None:
-            return
+            return False
         stats = self._stream.stats
         stats.events_received += 1
         if c.stage in (Stage.DIALLING, Stage.OPEN) and c.place.hear(data) and not self._speak_otherwise(c, now):
-            return
+            return False
+        steady, turns, rules = self._steady_until, len(self._stream.book.turns), self._stream.rules
         for decoded in c.dialect.decode(data):
             self._receive(c, decoded, now)
+            steady = steady if type(decoded.message) in PASSING else 0
         if c.dialect.broken and c.stage is not Stage.CLOSED:
             self._lose_connection(c, "", f"the server cannot go on: {c.dialect.broken}", now)
-            return
+            return False
+        if steady and c is self._conn and turns == len(self._stream.book.turns) and rules is self._stream.rules:
+            return True  # more text of a turn that is known: by far the most of what comes
         self._stream.bound(now)
         self._flush(now)
+        return False
 
     def _receive(self, conn: Connection, decoded: wire.Decoded, now: float) -> None:
         stats, message = self._stream.stats, decoded.message
@@ -667,32 +682,24 @@ class Session(LiveChanges):
 
     def get_timer(self) -> float | None:
         """When `handle_timer` is due, in the time of `now`; None if nothing is."""
-        due = min(self._deadlines(), default=math.inf)
-        return due if due < math.inf else None
-
-    def _deadlines(self) -> Iterator[float]:
-        if self._dial_at is not None:
-            yield self._dial_at
-        if self.state is S.DRAINING:
-            yield self._drain_deadline
-        if self._updates.deadline() < math.inf:
-            yield self._updates.deadline()
-        reports = self._reports.folding.deadline()
-        for deadline in (self._finalizer.deadline(), self._stream.book.hold_deadline(), reports):
-            if deadline is not None:
-                yield deadline
+        due = min(
+            math.inf if self._dial_at is None else self._dial_at,
+            self._drain_deadline if self.state is S.DRAINING else math.inf,
+            self._updates.deadline(),
+            self._finalizer.deadline(),
+            self._stream.book.hold_deadline(),
+            self._reports.folding.deadline(),
+        )
         for conn in self._connections():
-            yield from deadlines(conn, self.options)
-        main, repair = self._conn, self._repairer.deadline()
-        if main is None or not main.ready:
-            return
-        if repair is not None:
-            yield repair
-        if main.in_flight == 0 and self._sender.wake_at is not None:
-            yield self._sender.wake_at
-        yield self._watchdog.deadline(main)
-        if self.state is S.READY:
-            yield self._rollover.deadline(main)
+            due = min(due, deadline(conn, self.options))
+        main = self._conn
+        if main is not None and main.ready:
+            due = min(due, self._repairer.deadline(), self._watchdog.deadline(main))
+            if main.in_flight == 0 and self._sender.wake_at is not None:
+                due = min(due, self._sender.wake_at)
+            if self.state is S.READY:
+                due = min(due, self._rollover.deadline(main))
+        return due if due < math.inf else None
 
     def handle_timer(self, now: float) -> None:
         """Do what is due."""
@@ -750,7 +757,8 @@ class Session(LiveChanges):
 
     def _flush(self, now: float) -> None:
         """Put what can be sent into the actions, and settle what is complete."""
-        if self._looked_after < self._stream.ledger.accepted and self.state is not S.STOPPED:
+        accepted = self._stream.ledger.accepted
+        if self._steady_until <= accepted and self._looked_after < accepted and self.state is not S.STOPPED:
             self._look_after(now)
         self._advance_updates(now)
         self._advance_rollover(now)
@@ -779,8 +787,10 @@ class Session(LiveChanges):
             conn.in_flight += 1
             conn.blocked_since = now
             self._actions.append(Send(conn.id, message))
-            for decoded in conn.dialect.unsaid():
-                self._receive(conn, decoded, now)
+            if unsaid := conn.dialect.unsaid():
+                for decoded in unsaid:
+                    self._receive(conn, decoded, now)
+                self._flush(now)
 
     def _enter(self, state: SessionState) -> None:
         assert state in TRANSITIONS[self.state], f"{self.state} to {state}"

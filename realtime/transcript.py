@@ -243,16 +243,15 @@ class TranscriptBook:
         assert ready.ready_at is not None
         return max(ready.ready_at, blocking.held_since or ready.ready_at) + self._hold_s
 
-    def hold_deadline(self) -> float | None:
-        """When the turn that holds the order is given up; None when nothing waits."""
+    def hold_deadline(self) -> float:
+        """When the turn that holds the order is given up; infinite when nothing waits."""
         blocking: Turn | None = None
         for turn in self.turns:
             if turn.phase is Phase.READY and blocking is not None:
-                until = self._held_until(turn, blocking)
-                return until if until < math.inf else None
+                return self._held_until(turn, blocking)
             if turn.phase is not Phase.READY and not turn.late and blocking is None:
                 blocking = turn
-        return None
+        return math.inf
 
     def release_before(self, position: int, now: float) -> list[Turn]:
         """A finalize gave up waiting: what is ready before *position* goes out, what was shown is promoted to a

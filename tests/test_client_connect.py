@@ -234,7 +234,7 @@ async def test_a_socket_that_raises_what_nobody_expected_is_a_lost_connection(ca
         client.start()
         await heard.first(ev.Connected)
 
-        async def send(data: bytes) -> None:
+        def send(data: bytes) -> bool:
             raise RuntimeError("canary sentence")
 
         network.connections[0].send = send  # type: ignore[method-assign]
