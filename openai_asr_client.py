@@ -81,16 +81,16 @@ class _Link:
 
     # What the client wants -----------------------------------------------------------------------------------
 
-    def send(self, data: bytes) -> None:
+    def send(self, action: Action) -> None:
         """Write one TEXT frame; the session learns when the transport took it."""
-        assert self._transport is not None, "nothing is sent before the connection is open"
+        assert self._transport is not None and isinstance(action, Send), "sent before the connection was open"
         try:
-            self._full = not self._transport.send(data)
+            if self._transport.send(action.data):
+                self._session.sent(self.number, 1, self._client.now())
+            else:
+                self._full = True
         except Exception as exc:
             self._fail(exc)
-            return
-        if not self._full:
-            self._session.sent(self.number, 1, self._client.now())
 
     def ping(self) -> None:
         """Write a ping, behind what still has to be written."""
@@ -250,21 +250,21 @@ class OpenAIASRClient:
         Returns the position of the stream after it, in samples.
         """
         if len(data) <= PIECE_BYTES:
-            self._take(self._decoder.decode(data))
+            if pcm := self._decoder.decode(data):
+                self._take(pcm)
         else:
             view = memoryview(data)
             for begin in range(0, len(view), PIECE_BYTES):
-                self._take(self._decoder.decode(view[begin : begin + PIECE_BYTES]))
+                if pcm := self._decoder.decode(view[begin : begin + PIECE_BYTES]):
+                    self._take(pcm)
         return self._session.stream.ledger.accepted
 
     def _take(self, pcm: bytes) -> None:
         """Audio of the stream. This runs for every frame: what needs no more than to be sent gets no more."""
-        if not pcm:
-            return
         session, now = self._session, self._clock()
         if session.push_audio(pcm, now):
-            for action in session.actions():
-                self._do(action)
+            for send in session.actions():
+                self._links[send.conn].send(send)
             if not session.steady:
                 self.pump()
         else:
@@ -373,7 +373,7 @@ class OpenAIASRClient:
         if link is None or link.hung_up:
             return
         if isinstance(action, Send):
-            link.send(action.data)
+            link.send(action)
         elif isinstance(action, Ping):
             link.ping()
         else:

@@ -34,9 +34,10 @@ class Runs(Generic[V]):
         """Extend the covered range by *count* positions of *value*."""
         if count <= 0:
             return
-        if not self._values or self._values[-1] != value:
+        values = self._values
+        if not values or (values[-1] is not value and values[-1] != value):
             self._starts.append(self.end)
-            self._values.append(value)
+            values.append(value)
         self.end += count
 
     def at(self, position: int) -> V:

@@ -17,7 +17,7 @@ from .writing import TIMER_TOLERANCE_S, Pace, Writer
 
 AHEAD_S = 0.06
 "Audio that is so far ahead of its own speed is gathered into fewer messages,"
-GATHER_S = 0.005
+GATHER_S = 0.01
 "for this long at a time,"
 GATHER_MS = 500
 "or until so much has come."
@@ -78,28 +78,20 @@ class Sender:
         At the pace of speech each frame leaves at once. What comes in a flood leaves in fewer messages.
         """
         stream = self._stream
-        if self.wake_at is None:
-            ahead = self._heard_at if self._heard_at > now else now
-            self._heard_at = ahead = ahead + len(pcm) * AHEAD_PACE / (BYTES_PER_SAMPLE * stream.rate)
-            interval_ms = stream.options.send_interval_ms
-            if ahead - now <= AHEAD_S and not interval_ms:
-                return self._carry(conn, pcm, now)
+        ahead = self._heard_at if self._heard_at > now else now
+        self._heard_at = ahead = ahead + len(pcm) * AHEAD_PACE / (BYTES_PER_SAMPLE * stream.rate)
+        interval_ms = stream.options.send_interval_ms
+        if ahead - now > AHEAD_S or interval_ms:
             self._gather_until = now + GATHER_S if ahead - now > AHEAD_S else 0.0
             until = max(conn.last_audio_at + interval_ms / 1000, self._gather_until)
-            if now >= until - TIMER_TOLERANCE_S:
-                return self._carry(conn, pcm, now)
-            self.wake_at = until
-        stream.ledger.append(pcm)
-        return None
+            if now < until - TIMER_TOLERANCE_S:
+                self.wake_at = until
+                stream.ledger.append(pcm)
+                return None
+        return self._writer.carry(conn, pcm, now)
 
     def _gathered(self, conn: Connection) -> int:
         return self._stream.ledger.accepted - (conn.map.last_position or 0)
-
-    def _carry(self, conn: Connection, pcm: bytes, now: float) -> bytes:
-        message = self._writer.carry(conn, pcm, now)
-        if not self._stream.client_owned:
-            self._cursor = self._stream.ledger.accepted
-        return message
 
     def keeps_up(self, conn: Connection) -> bool:
         """Whether all audio that *conn* may be sent is written or gathered, and what comes next goes on with it."""

@@ -176,30 +176,34 @@ class Session(LiveChanges):
         Returns True if nothing came of it but, at most, one `Send`: no event waits, and no deadline has moved.
         """
         if self._stream.ledger.accepted < self._steady_until and len(pcm) <= self._longest_frame:
-            carrier = self._carrier
-            if carrier is None:
+            conn = self._carrier
+            if conn is None:
                 self._stream.ledger.append(pcm)
                 return True
-            if carrier.in_flight == 0:
-                return self._carry(carrier, pcm, now)
+            if conn.in_flight == 0:
+                if self._sender.wake_at is not None:
+                    return self._gather(conn, pcm, now)
+                message = self._sender.carry(conn, pcm, now)
+                if message is None:
+                    return False  # it is gathered from now on: the timer is to be set
+                conn.in_flight, conn.blocked_since = 1, now
+                self._actions.append(Send(conn.id, message))
+                if conn.outbox:
+                    self._steady_until = 0
+                return True
         if self.state is not S.STOPPED and pcm:
             self._stream.ledger.append(pcm)
             self._flush(now)
         return False
 
-    def _carry(self, conn: Connection, pcm: bytes, now: float) -> bool:
-        """Send audio that goes on with what was sent. This runs for every frame, and little else does."""
+    def _gather(self, conn: Connection, pcm: bytes, now: float) -> bool:
+        """Audio that came too fast, or is to go out in packets, waits for more."""
         due = self._sender.wake_at
-        message = self._sender.carry(conn, pcm, now)
-        if message is None:
-            if due is not None and now >= due:
-                self._flush(now)
-            return due is not None and now < due
-        conn.in_flight, conn.blocked_since = 1, now
-        self._actions.append(Send(conn.id, message))
-        if conn.outbox:
-            self._steady_until = 0
-        return True
+        self._stream.ledger.append(pcm)
+        if due is not None and now < due:
+            return True
+        self._flush(now)
+        return False
 
     def _look_after(self, now: float) -> None:
         """What audio needs besides being sent: ageing, turns that grow too long, a server that does not hear it."""

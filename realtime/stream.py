@@ -65,17 +65,15 @@ class Stream:
         self.rules: ModelRules = rules_for(options.transcription.model)
         self.new_id = new_id
         self.events: deque[Event] = deque()
-        self.stats = SessionStats()
         self.ledger = Ledger(level.process, keep_before=self._history())
         self.book = TranscriptBook(self.ledger, self.rate, options.order_hold_ms / 1000, self.emit, new_id)
         self.boundary = 0
         "Position of the last client-owned boundary: the next client-owned turn begins here at the earliest."
         self._serial = 0
         self._gated_until = 0
-        self._sent_user = 0
-        "Samples sent and not told of yet,"
-        self._sent_silence = 0
-        "and synthetic ones."
+        self._sent_user = self._sent_silence = 0
+        "Samples sent and not told of yet; the second are synthetic ones."
+        self._stats = SessionStats()
 
     def set_rate(self, options: SessionOptions, level: LevelMarker) -> None:
         """Take the rate of *options*; only before the first audio."""
@@ -113,19 +111,25 @@ class Stream:
 
     def note_sent(self, user: int, replayed: int, silence: int) -> None:
         """So many samples of the caller's were sent, *replayed* not for the first time, and synthetic ones."""
-        stats, rate = self.stats, self.rate
-        stats.sent_user_ms += user * 1000 / rate
-        stats.replayed_ms += replayed * 1000 / rate
-        stats.sent_silence_ms += silence * 1000 / rate
         self._sent_user += user
         self._sent_silence += silence
+        if replayed:
+            self._stats.replayed_ms += replayed * 1000 / self.rate
+
+    @property
+    def stats(self) -> SessionStats:
+        """Counters."""
+        self.tell_sent()
+        return self._stats
 
     def tell_sent(self) -> None:
-        """Queue `AudioSent` for what was sent since the last; neighbours become one."""
+        """Queue `AudioSent` for what was sent since the last, and count it; neighbours become one."""
         if not self._sent_user and not self._sent_silence:
             return
         user_ms, silence_ms = self._sent_user * 1000 / self.rate, self._sent_silence * 1000 / self.rate
         self._sent_user = self._sent_silence = 0
+        self._stats.sent_user_ms += user_ms
+        self._stats.sent_silence_ms += silence_ms
         last = self.events[-1] if self.events else None
         if isinstance(last, AudioSent):
             self.events.pop()

@@ -44,21 +44,21 @@ class Writer:
             self._prime(conn, first)
         wire = conn.encoder.encode(pcm)
         stream.ledger.move(first, last, PENDING_ONLY, conn.sent_fate)
-        return self._append(conn, wire, first, count, now)
+        self._written(conn, now, count, first)
+        news = max(0, last - max(first, self._sent_until))  # a replay is no news to the timeline
+        self._sent_until = max(self._sent_until, last)
+        stream.note_sent(news, count - news, 0)
+        return self._frame(conn, wire)
 
     def carry(self, conn: Connection, pcm: bytes, now: float) -> bytes:
         """Audio that is new and goes on with what was written: accepted and sent in one."""
-        ledger = self._stream.ledger
-        first = ledger.accepted
-        return self._append(conn, conn.encoder.encode(pcm), first, ledger.append(pcm, conn.sent_fate), now)
-
-    def _append(self, conn: Connection, wire: bytes, first: int, count: int, now: float) -> bytes:
-        last = first + count
+        stream = self._stream
+        first = stream.ledger.accepted
+        count = stream.ledger.append(pcm, conn.sent_fate)
         self._written(conn, now, count, first)
-        news = max(0, last - max(first, self._sent_until))  # a replay is no news to the timeline
-        self._stream.note_sent(news, count - news, 0)
-        self._sent_until = max(self._sent_until, last)
-        return self._frame(conn, wire)
+        self._sent_until = first + count
+        stream.note_sent(count, 0, 0)
+        return self._frame(conn, conn.encoder.encode(pcm))
 
     def silence(self, conn: Connection, count: int, now: float) -> bytes:
         """*count* samples of silence."""
@@ -116,7 +116,8 @@ class Writer:
             conn.map.forget_before(self._stream.ledger.settled_until)
         conn.last_audio_at = now
         conn.uncommitted += count
-        conn.audio_clock = max(conn.audio_clock, now) + count / self._stream.rate
+        clock = conn.audio_clock
+        conn.audio_clock = (clock if clock > now else now) + count / self._stream.rate
 
 
 class Pace:
