@@ -14,7 +14,6 @@ import os
 import ssl
 import struct
 import sys
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
@@ -103,7 +102,7 @@ class Receiver(Protocol):
         ...
 
     def writable(self) -> None:
-        """There is room again, after a `send` that gave False."""
+        """There is room again in a write buffer that was full: after a `send` that gave False."""
         ...
 
     def closed(self, code: int, reason: str) -> None:
@@ -145,16 +144,20 @@ Dialler: TypeAlias = "Callable[[str, Mapping[str, str], Endpoint], Awaitable[Tra
 class WebSocketTransport:
     """`Transport` on a connection of the websockets library."""
 
+    __slots__ = (
+        "_backlog", "_closed", "_connection", "_end", "_failed", "_keys", "_lost", "_open", "_parts", "_parts_are_text",
+        "_pings", "_receiver",
+    )  # fmt: skip
+
     def __init__(self, connection: _Connection) -> None:
         self._connection = connection
         self._receiver: Receiver | None = None
         self._backlog: list[bytes] = []
         self._parts = bytearray()
         self._parts_are_text = True
-        self._pings: deque[bytes] = deque()
+        self._pings: list[bytes] = []
         self._open, self._closed = True, False
-        self._full = False
-        self._lost = False
+        self._failed = self._lost = False
         self._end: tuple[int, str] | None = None
         self._keys = _mask_keys()
 
@@ -192,10 +195,7 @@ class WebSocketTransport:
         else:
             head = _LARGE(_TEXT, _MASKED | 127, size, key)
         self._connection.transport.write(head + apply_mask(data, key))
-        if self._connection.paused:
-            self._full = True
-            return False
-        return True
+        return not self._connection.paused
 
     def ping(self) -> None:
         """See `Transport`."""
@@ -240,10 +240,8 @@ class WebSocketTransport:
 
     def has_room(self) -> None:
         """The write buffer drained."""
-        if self._full:
-            self._full = False
-            if self._receiver is not None and self._open:
-                self._tell(self._receiver.writable)
+        if self._receiver is not None and self._open:
+            self._tell(self._receiver.writable)
 
     def ending(self) -> None:
         """Nothing is written any more: the connection ended, or is about to."""
@@ -256,6 +254,8 @@ class WebSocketTransport:
             self._receiver.closed(*self._end)
 
     def _take(self, data: bytes, text: bool) -> None:
+        if self._end is not None:
+            return
         if text and not data.isascii() and not _is_utf8(data):
             self._end = (INVALID_TEXT, "a message is not UTF-8")
             self._connection.fail(*self._end)
@@ -269,20 +269,20 @@ class WebSocketTransport:
     def _pong(self, data: bytes) -> None:
         """A pong answers the pings before it as well; one that nobody asked for answers none."""
         if data in self._pings:
-            answered = b""
-            while answered != data:
-                answered = self._pings.popleft()
+            answered = self._pings.index(data) + 1
+            del self._pings[:answered]
+            for _ in range(answered):
                 if self._receiver is not None:
                     self._tell(self._receiver.pong)
 
     def _tell(self, call: Callable[..., None], *args: bytes) -> None:
-        if self._end is not None:
+        if self._failed:
             return
         try:
             call(*args)
         except Exception as exc:  # no connection goes silently dead; its text may hold what was said
             log.error("a receiver failed with %s", type(exc).__name__)
-            self._open = False
+            self._open, self._failed = False, True
             self._end = (ABNORMAL_CLOSURE, type(exc).__name__)
             self._connection.transport.abort()
 
@@ -388,6 +388,9 @@ def _is_utf8(data: bytes) -> bool:
 
 async def dial_websocket(url: str, headers: Mapping[str, str], endpoint: Endpoint) -> Transport:
     """Open a WebSocket: no compression, bounded messages, no pings of the library's own. Raises `TransportRefused`."""
+    for name, value in headers.items():
+        if not set("\r\n\0").isdisjoint(name + value):
+            raise TransportRefused(0, f"the header {name!r} has a line break in it, which no header can")
     options = await _proxy(endpoint)
     if url.startswith("wss:"):
         options["ssl"] = await _tls(endpoint)
@@ -419,6 +422,7 @@ async def dial_websocket(url: str, headers: Mapping[str, str], endpoint: Endpoin
     except (WebSocketException, EOFError) as exc:
         raise TransportRefused(0, f"the handshake failed: {type(exc).__name__}") from None
     assert isinstance(connection, _Connection)
+    connection.request = None  # the key was in it
     return connection.user
 
 

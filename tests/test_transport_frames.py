@@ -209,7 +209,27 @@ async def test_a_flood_leaves_the_loop_to_others() -> None:
         _, noted = await started(url)
         await asyncio.wait_for(somebody_else(), 20)
     assert len(noted.news) == count + 1
-    assert longest <= module.READ_BYTES / 52 + 2
+    assert longest < 400, "some 20 KB of messages"
+
+
+async def test_what_was_read_is_told_before_the_end_however_sudden() -> None:
+    count = 1500
+
+    class Unlucky(Noted):
+        def message(self, data: bytes) -> None:
+            super().message(data)
+            if len(self.news) == 1:
+                wire._connection.transport.abort()  # type: ignore[attr-defined]
+
+    async def behave(peer: RawPeer) -> None:
+        await peer.hung_up()
+
+    async with raw_websocket(behave) as url:
+        wire, noted = await dial_websocket(url, {}, Endpoint()), Unlucky()
+        wire.start(noted)
+        wire._connection.data_received(frame(TEXT, b"x" * 50) * count)  # type: ignore[attr-defined]
+        await noted.end()
+    assert noted.news == [b"x" * 50] * count + [(1006, "")]
 
 
 # How it ends --------------------------------------------------------------------------------------------------
