@@ -31,7 +31,7 @@ IO_CLOCKS_AND_CHANCE = {
 SOCKET_LIBRARIES = {"aiohttp", "http", "httpx", "picows", "requests", "socket", "websockets"}
 OUR_NAMES = {
     "addon", "audio", "audio_dump", "config", "connect_limit", "devkit", "extension", "openai_asr_client",
-    "openai_asr_python", "realtime", "ten_packages",
+    "openai_asr_python", "realtime", "ten_packages", "transport",
 }  # fmt: skip
 
 

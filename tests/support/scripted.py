@@ -19,8 +19,8 @@ for a socket through the `dial` argument of the client, whose exception for a re
         ...
 
 Steps happen in their order. Those that say, block or close happen as soon as the step before them is through, still
-inside the `send` that got there. The client is told as by a real socket, not inside of its own call: in the loop's next
-round, all of it in order. A test fails at once, with the place in the
+inside the `send` that got there. The client is told, as by a real socket, not inside of its own call but in the loop's
+next round, all of it in order. A test fails at once, with the place in the
 script, when the client sends what the next step does not expect, dials more often than there are scripts, or closes
 while steps are left; when it is not over after `timeout_s`; and at the end when a step or a connection is left over.
 """
