@@ -20,6 +20,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as websockets_connect
@@ -373,6 +374,17 @@ class _Connection(ClientConnection):
         self.user.lost(frame.code if frame else ABNORMAL_CLOSURE, frame.reason if frame else "")
 
 
+class _Dial(websockets_connect):
+    """The library's dial, but a redirect to somewhere else is not followed: before 16.1 it would take the key there."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """See `websockets.asyncio.client.connect`."""
+        target = super().process_redirect(exc)
+        if isinstance(target, str) and urlsplit(target)[:2] != urlsplit(self.uri)[:2]:
+            return exc
+        return target
+
+
 def _mask_keys() -> Iterator[bytes]:
     """What a client masks its frames with: unpredictable, as the protocol wants it; the system is asked once for 64."""
     while True:
@@ -398,7 +410,7 @@ async def dial_websocket(url: str, headers: Mapping[str, str], endpoint: Endpoin
     if url.startswith("wss:"):
         options["ssl"] = await _tls(endpoint)
     try:
-        connection = await websockets_connect(
+        connection = await _Dial(
             url,
             additional_headers=dict(headers),
             compression=None,

@@ -184,6 +184,21 @@ async def test_a_redirect_is_followed_and_a_loop_ends() -> None:
         assert "handshake failed" in str(await refusal(url.replace("/v1/realtime", "/loop")))
 
 
+async def test_the_key_does_not_go_where_a_redirect_points() -> None:
+    went: list[str] = []
+
+    async def elsewhere(peer: RawPeer) -> None:
+        went.append(peer.path)
+
+    async def behave(peer: RawPeer) -> None:
+        peer.say(f"HTTP/1.1 307 T\r\nLocation: {other}\r\nContent-Length: 0\r\n\r\n".encode())
+        await peer.hung_up()
+
+    async with raw_websocket(elsewhere) as other, raw_websocket(behave, upgrade=False) as url:
+        refused = await refusal(url)
+    assert (refused.status, went) == (307, [])
+
+
 # Proxies ------------------------------------------------------------------------------------------------------
 
 
