@@ -2,6 +2,9 @@
 
 `dial_websocket` opens one; from then on everything is a plain call: `send` writes at once, and what comes is told to a
 `Receiver` in the call of the event loop that read it. No task, queue or lock stands between the socket and the session.
+The websockets library dials, and reads and checks what comes; frames of ours are made here.
+
+Longer than other files because all that may touch a socket stays in one.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as websockets_connect
@@ -321,7 +325,7 @@ class _Connection(ClientConnection):
 
     def _go_on(self) -> None:
         waiting = bool(self._rest)
-        if waiting and not self._held and self._next is None:
+        if waiting and self._next is None:
             self._next = self.loop.call_soon(self._parse_more)
         wanted = not waiting and not self._held
         if wanted != self._reading and not self.transport.is_closing():
@@ -370,6 +374,17 @@ class _Connection(ClientConnection):
         self.user.lost(frame.code if frame else ABNORMAL_CLOSURE, frame.reason if frame else "")
 
 
+class _Dial(websockets_connect):
+    """The library's dial, but a redirect to somewhere else is not followed: before 16.1 it would take the key there."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """See `websockets.asyncio.client.connect`."""
+        target = super().process_redirect(exc)
+        if isinstance(target, str) and urlsplit(target)[:2] != urlsplit(self.uri)[:2]:
+            return exc
+        return target
+
+
 def _mask_keys() -> Iterator[bytes]:
     """What a client masks its frames with: unpredictable, as the protocol wants it; the system is asked once for 64."""
     while True:
@@ -391,11 +406,11 @@ async def dial_websocket(url: str, headers: Mapping[str, str], endpoint: Endpoin
     for name, value in headers.items():
         if not set("\r\n\0").isdisjoint(name + value):
             raise TransportRefused(0, f"the header {name!r} has a line break in it, which no header can")
-    options = await _proxy(endpoint)
+    options = await _proxy(url, endpoint)
     if url.startswith("wss:"):
         options["ssl"] = await _tls(endpoint)
     try:
-        connection = await websockets_connect(
+        connection = await _Dial(
             url,
             additional_headers=dict(headers),
             compression=None,
@@ -419,14 +434,16 @@ async def dial_websocket(url: str, headers: Mapping[str, str], endpoint: Endpoin
         raise TransportRefused(
             0, f"cannot connect to {display_url(url)}: {exc.strerror or type(exc).__name__}"
         ) from None
-    except (WebSocketException, EOFError) as exc:
+    except ImportError:
+        raise TransportRefused(0, "a SOCKS proxy needs python-socks: pip install 'python-socks[asyncio]'") from None
+    except (WebSocketException, EOFError, ValueError) as exc:  # websockets 14: ValueError for what is not HTTP
         raise TransportRefused(0, f"the handshake failed: {type(exc).__name__}") from None
     assert isinstance(connection, _Connection)
     connection.request = None  # the key was in it
     return connection.user
 
 
-async def _proxy(endpoint: Endpoint) -> dict[str, Any]:
+async def _proxy(url: str, endpoint: Endpoint) -> dict[str, Any]:
     """What the library is told of proxies."""
     if not _KNOWS_PROXIES:
         if endpoint.proxy is not None:
@@ -435,6 +452,10 @@ async def _proxy(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.proxy is None:
         return {"proxy": True if _may_name_a_proxy() else None}
     if endpoint.proxy.startswith("https:"):
+        if url.startswith("wss:") and sys.version_info < (3, 11):
+            raise TransportRefused(
+                0, "params.proxy of https to a URL of wss is TLS within TLS, which needs Python 3.11"
+            )
         return {"proxy": endpoint.proxy, "proxy_ssl": await tls_context(None)}
     return {"proxy": endpoint.proxy}
 

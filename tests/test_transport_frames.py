@@ -91,10 +91,14 @@ async def test_a_frame_is_written_at_once() -> None:
         transport, _ = await started(url)
         connection = transport._connection  # type: ignore[attr-defined]
         sent: list[bytes] = []
-        write = connection.transport.write
-        connection.transport.write = lambda data: (sent.append(data), write(data))
+
+        class Watched:
+            write = staticmethod(sent.append)
+
+        real, connection.transport = connection.transport, Watched()
         assert transport.send(b"x" * 200)
         assert len(sent) == 1 and len(sent[0]) == 200 + 8
+        connection.transport = real
         await transport.close(1000, "")
 
 
