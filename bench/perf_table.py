@@ -99,6 +99,7 @@ def _parts(figures: Figures) -> Iterator[str]:
         ("start to first byte at the server, worst", "ms", lambda: only("open/client", "first_byte_worst_ms")),
         ("import numpy, pydantic, websockets", "CPU-s", lambda: only("import/libraries", "cpu_s")),
         ("import the extension, its host included", "CPU-s", lambda: only("import/extension", "cpu_s")),
+        ("compile the extension, where no byte code is kept", "CPU-s", lambda: only("import/extension", "compile_s")),
     ]
     for turns, name in (("server_vad", "server turns"), ("local_vad", "local turns")):
         for key, which in LOOP_FIGURES:
