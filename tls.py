@@ -26,7 +26,8 @@ async def tls_context(ca_file: str | None) -> ssl.SSLContext:
     changed = os.stat(ca_file).st_mtime if ca_file else 0.0
     file, folder = map(os.environ.get, _ENVIRONMENT)
     place = (ca_file, changed, file, folder)
-    return _loaded.get(place) or await asyncio.to_thread(_load, place)
+    context = _loaded.get(place)
+    return await asyncio.to_thread(_load, place) if context is None else context
 
 
 def _load(place: _Place) -> ssl.SSLContext:
