@@ -111,8 +111,7 @@ def is_unset(value: Any) -> bool:
     return value is None or (isinstance(value, (list, dict)) and not value)
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """One value and the place it was written at."""
 
     place: Path
