@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -195,7 +194,7 @@ def _check_session(config: OpenAIASRConfig, spelling: Spelling) -> Iterator[Prob
     try:
         # Whether the detector can be imported is for the session to find out.
         turns = resolve_turn_detection(options.turn_detection, model, local_vad_available=True, rules=rules)
-        session_object(replace(options, turn_detection=turns), rules)
+        session_object(options.replace(turn_detection=turns), rules)
     except ConfigurationError as exc:
         for field, given, remedy in exc.problems:
             yield Problem(spelling.place(tuple(field.split("."))), given, remedy)

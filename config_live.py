@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .config import LoadedConfig, OpenAIASRConfig
 from .config_spelling import Spelling, normalise
 from .config_update import updated
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A configuration that can work, and how it was written."""
 
     spelling: Spelling

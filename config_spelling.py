@@ -9,7 +9,6 @@ inside a value further than it must.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -112,8 +111,7 @@ def is_unset(value: Any) -> bool:
     return value is None or (isinstance(value, (list, dict)) and not value)
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """One value and the place it was written at."""
 
     place: Path
@@ -346,6 +344,8 @@ def known_places() -> list[Path]:
 
 def nearest_place(place: Path) -> Path | None:
     """The known place most likely meant: the same name elsewhere, else a near name beside *place* or elsewhere."""
+    import difflib  # here, since only who wrote a name that is not known needs it
+
     containers = {known[:depth] for known in known_places() for depth in range(1, len(known) + 1)}
     beside = {known[-1]: known for known in containers if known[:-1] == place[:-1]}
     anywhere = {known[-1]: known for known in sorted(containers, key=len, reverse=True)}

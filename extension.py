@@ -660,10 +660,12 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
 def _resolved(config: OpenAIASRConfig) -> SessionOptions:
     """What the session is asked for, with the turn detection decided. Raises ConfigurationError."""
     options = config.session_options()
+    # Looking for the detector means looking through sys.path: only where the answer matters.
+    local_vad_available = options.turn_detection.type in ("auto", "local_vad") and vad.available()
     turns = resolve_turn_detection(
         options.turn_detection,
         options.transcription.model,
-        local_vad_available=vad.available(),
+        local_vad_available=local_vad_available,
         rules=config.model_rules,
     )
     return options.replace(turn_detection=turns)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
@@ -26,6 +25,8 @@ def measure(asked: Json) -> Json:
         return perf_imports.imports(**asked)
     if what in ("live", "flat"):
         return streams(what, url, asked)
+    import asyncio
+
     import perf_parts as parts
     from perf_audio import Sound
 
@@ -40,6 +41,8 @@ def measure(asked: Json) -> Json:
 
 def streams(what: str, url: str, asked: Json) -> Json:
     """Paced or flat out, for any of the subjects."""
+    import asyncio
+
     import perf_streams
     import perf_subjects
     from perf_audio import Sound

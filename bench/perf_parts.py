@@ -7,7 +7,8 @@ import gc
 import socket
 import time
 from array import array
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from memory import resident
 from perf_audio import Sound, frames, speech
@@ -15,6 +16,7 @@ from perf_streams import cpu_s, live, percentile
 from perf_subjects import Client, Websockets, report
 
 Json = dict[str, Any]
+T = TypeVar("T")
 KB = 1000
 
 
@@ -140,36 +142,57 @@ async def _grown(url: str, case: str, streams: int, sound: Sound) -> Json:
 
 
 class LoopWatch:
-    """Times every call the event loop makes, in CPU time of the thread: others on the machine do not count."""
+    """Times every call the event loop makes, in CPU time of the thread: others on the machine do not count.
+
+    Calls to the bench's own task do not count either; what that calls in turn is timed with `call`. A collection of
+    garbage falls on whoever allocates next, so what it took is known of each call, and of each generation.
+    """
 
     def __init__(self) -> None:
         self.spent = array("d")  # numbers only: it must not give the garbage collector more to do
         self.wall = array("d")
-        self.long: list[tuple[float, str]] = []
-        self.collections = array("d", [0.0])
+        self.collected = array("d")
+        "Of `spent`, what a garbage collection took."
+        self.long: list[tuple[float, float, str]] = []
+        "Calls of more than a millisecond: what they took, the collection in it, and who it was."
+        self.worst_collection = [0.0, 0.0, 0.0]
+        self._collecting = 0
 
     def install(self) -> None:
         """Begin. Only for a process that measures nothing else."""
-        original, began = asyncio.Handle._run, 0
-
-        def collecting(phase: str, info: Json) -> None:
-            nonlocal began
-            if phase == "start":
-                began = time.thread_time_ns()
-            else:
-                self.collections.append((time.thread_time_ns() - began) / 1e6)
+        original, own = asyncio.Handle._run, asyncio.current_task()
 
         def run(handle: Any) -> None:
-            cpu, wall = time.thread_time_ns(), time.perf_counter_ns()
-            original(handle)
-            spent = (time.thread_time_ns() - cpu) / 1e6
-            self.spent.append(spent)
-            self.wall.append((time.perf_counter_ns() - wall) / 1e6)
-            if spent > 1:
-                self.long.append((round(spent, 2), _name(handle._callback)))
+            callback = handle._callback
+            if getattr(callback, "__self__", None) is own:
+                original(handle)
+            else:
+                self.call(callback, original, handle)
 
-        gc.callbacks.append(collecting)
+        gc.callbacks.append(self._garbage)
         asyncio.Handle._run = run  # type: ignore[method-assign]
+
+    def call(self, who: Any, work: Callable[..., T], *args: Any) -> T:
+        """Do *work* and keep what it took."""
+        gc_before, cpu, wall = self._collecting, time.thread_time_ns(), time.perf_counter_ns()
+        result = work(*args)
+        spent = (time.thread_time_ns() - cpu) / 1e6
+        collected = (self._collecting - gc_before) / 1e6
+        self.spent.append(spent)
+        self.wall.append((time.perf_counter_ns() - wall) / 1e6)
+        self.collected.append(collected)
+        if spent > 1:
+            self.long.append((round(spent, 2), round(collected, 2), _name(who)))
+        return result
+
+    def _garbage(self, phase: str, info: Json) -> None:
+        now = time.thread_time_ns()
+        if phase == "start":
+            self._began = now
+            return
+        took, generation = now - self._began, info["generation"]
+        self._collecting += took
+        self.worst_collection[generation] = max(self.worst_collection[generation], took / 1e6)
 
 
 def _name(callback: Any) -> str:
@@ -178,29 +201,54 @@ def _name(callback: Any) -> str:
     return str(getattr(coroutine, "__qualname__", coroutine))
 
 
-async def blocked(url: str, sound: Sound, streams: int, seconds: float, turns: str) -> Json:
-    """How long the calls to the loop take while clients open and talk; what the first one loads is told apart."""
-    client = Client(url, streams, sound, turns)
+class Watched(Client):
+    """`Client` whose calls from the bench's own task are timed as the loop's are."""
+
+    def __init__(self, watch: LoopWatch, *args: Any) -> None:
+        super().__init__(*args)
+        self._watch = watch
+
+    def add(self, number: int) -> Any:
+        """See `Client`."""
+        return self._watch.call(super().add, super().add, number)
+
+    def push(self, stream: int, number: int) -> None:
+        """See `Client`."""
+        self._watch.call(super().push, super().push, stream, number)
+
+
+async def blocked(url: str, sound: Sound, streams: int, seconds: float, turns: str, frozen: bool = False) -> Json:
+    """How long the calls to the loop take while clients open and talk; what the first one loads is told apart.
+
+    With *frozen* the host keeps what was imported away from the garbage collector, as docs/operations.md advises.
+    """
+    watch = LoopWatch()
+    client, first = Watched(watch, url, streams, sound, turns), Watched(watch, url, 0, sound, turns)
     from ten_packages.extension.openai_asr_python import openai_asr_client  # noqa: F401  (not a call to a loop)
 
-    frame = frames(sound)[0]
-    first = Client(url, 0, sound, turns)
-    watch = LoopWatch()
+    if frozen:
+        gc.collect()
+        gc.freeze()
     watch.install()
     await asyncio.sleep(0)  # what follows is timed
     first.add(streams)
     await first.open()
-    first.clients[0].push_audio(frame)
+    for number in range(10):  # whole windows of the detector
+        first.push(0, number)
     await asyncio.sleep(0.2)
     begin = len(watch.spent)
     await live(client, url, sound, streams, seconds, [], apart=True)
-    spent = list(watch.spent[begin:])
+    spent, collected = list(watch.spent), list(watch.collected)
+    ours = [whole - part for whole, part in zip(spent, collected, strict=True)]
     return {
-        "p99_ms": percentile(spent, 0.99),
-        "worst_ms": max(spent),
-        "first_worst_ms": max(watch.spent[:begin]),
+        "p99_ms": percentile(spent[begin:], 0.99),
+        "worst_ms": max(spent[begin:]),
+        "worst_without_gc_ms": max(ours[begin:]),
+        "first_worst_ms": max(spent[:begin]),
+        "first_worst_without_gc_ms": max(ours[:begin]),
         "worst_wall_ms": max(watch.wall[begin:]),
-        "worst_gc_ms": max(watch.collections),
+        "worst_gc_ms": max(watch.worst_collection),
+        "worst_gc_by_generation_ms": watch.worst_collection,
         "longest": sorted(watch.long, reverse=True)[:8],
-        "calls": len(spent),
+        "calls": len(spent) - begin,
     }

@@ -105,6 +105,7 @@ def single_cases(scale: Scale) -> list[Case]:
     for turns, sound in (("server_vad", {}), ("local_vad", {"call": "speech"})):
         asked = {"streams": scale.streams, "seconds": scale.live_s, "turns": turns, "sound": sound}
         cases.append(Case(f"blocked/{turns}", "blocked", asked, CYCLE_MS))
+        cases.append(Case(f"blocked/{turns}, frozen", "blocked", {**asked, "frozen": True}, CYCLE_MS))
     return cases
 
 

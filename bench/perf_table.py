@@ -26,8 +26,10 @@ SUBJECTS = {
 LOOP_FIGURES = (
     ("p99_ms", "p99"),
     ("worst_ms", "worst"),
+    ("worst_without_gc_ms", "worst, less the garbage collection in it"),
     ("worst_wall_ms", "worst by the clock"),
     ("first_worst_ms", "worst while the first stream of a process opens"),
+    ("first_worst_without_gc_ms", "worst while the first stream opens, less the garbage collection in it"),
 )
 
 
@@ -99,13 +101,15 @@ def _parts(figures: Figures) -> Iterator[str]:
         ("start to first byte at the server, worst", "ms", lambda: only("open/client", "first_byte_worst_ms")),
         ("import numpy, pydantic, websockets", "CPU-s", lambda: only("import/libraries", "cpu_s")),
         ("import the extension, its host included", "CPU-s", lambda: only("import/extension", "cpu_s")),
+        ("compile the extension, where no byte code is kept", "CPU-s", lambda: only("import/extension", "compile_s")),
     ]
     for turns, name in (("server_vad", "server turns"), ("local_vad", "local turns")):
         for key, which in LOOP_FIGURES:
             what = f"a call to the event loop, {name}, {which}"
             lines.append((what, "ms", lambda turns=turns, key=key: only(f"blocked/{turns}", key)))  # type: ignore[misc]
-        what = f"garbage collection, {name}, worst"
-        lines.append((what, "ms", lambda turns=turns: only(f"blocked/{turns}", "worst_gc_ms")))  # type: ignore[misc]
+        for case, how in ((turns, ""), (f"{turns}, frozen", ", what is loaded frozen")):
+            what = f"garbage collection, {name}, worst{how}"
+            lines.append((what, "ms", lambda case=case: only(f"blocked/{case}", "worst_gc_ms")))  # type: ignore[misc]
     for case in ("idle", "talking", "outage"):
         beyond = f"memory of a stream beyond its audio, {case}"
         lines.append((beyond, "KB", lambda case=case: only(f"memory/{case}", "kb_per_stream")))  # type: ignore[misc]

@@ -168,7 +168,7 @@ PLANTS = (
     Plant(
         "repeats-count",
         "realtime/transcript.py",
-        "            self._settled_items.append((turn.connection, turn.item_id))\n",
+        "            self._remember(turn.connection, turn.item_id)\n",
         "            pass\n",
         "a repeated text is taken for news",
     ),

@@ -6,8 +6,9 @@ Sources: the provider's error reference, frame captures of the live service, and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 
 class Outcome(Enum):
@@ -40,8 +41,7 @@ SESSION_EXPIRED = "session_expired"
 COMMIT_EMPTY = "input_audio_buffer_commit_empty"
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """One situation: recognised by a place and one of `codes`, which are unique for that place."""
 
     where: Where
@@ -149,8 +149,7 @@ TABLE: tuple[Row, ...] = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class OwnCode:
+class OwnCode(msgspec.Struct, frozen=True):
     """A `vendor_info.code` that we give, not the service."""
 
     code: str

@@ -1,4 +1,4 @@
-"""What a session tells its user, one frozen dataclass per event.
+"""What a session tells its user, one frozen struct per event (`msgspec.structs.replace` makes a changed copy).
 
 Times are milliseconds of the caller's own audio, counted from the first sample ever pushed; reconnects, resampling
 and padding never move them. `result_id` is one identifier for all partials of a turn and its final.
@@ -6,17 +6,16 @@ and padding never move them. `result_id` is one identifier for all partials of a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Event:
-    """Base of everything `Session.next_event` returns."""
+import msgspec
 
 
-@dataclass(frozen=True)
-class SpeechStarted(Event):
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """Base of everything `Session.next_event` returns. What it holds is plain data: no cycle can go through it."""
+
+
+class SpeechStarted(Event, frozen=True, gc=False):
     """A turn began: the server's `speech_started`, or the local detector's confirmed onset."""
 
     result_id: str
@@ -24,8 +23,7 @@ class SpeechStarted(Event):
     start_ms: int
 
 
-@dataclass(frozen=True)
-class SpeechStopped(Event):
+class SpeechStopped(Event, frozen=True, gc=False):
     """A turn's speech ended; its text may still be on its way."""
 
     result_id: str
@@ -33,8 +31,7 @@ class SpeechStopped(Event):
     end_ms: int
 
 
-@dataclass(frozen=True)
-class Committed(Event):
+class Committed(Event, frozen=True, gc=False):
     """The server turned buffered audio into item `item_id`."""
 
     result_id: str
@@ -44,8 +41,7 @@ class Committed(Event):
     duration_ms: int
 
 
-@dataclass(frozen=True)
-class Transcript(Event):
+class Transcript(Event, frozen=True, gc=False):
     """A partial (`final` false) or final text of one turn. `text` is the whole text so far, never only the news."""
 
     result_id: str
@@ -62,7 +58,7 @@ class Transcript(Event):
     "Language the server detected, if it said one."
     confidence: float | None = None
     "exp of the mean log-probability, when log-probabilities were asked for."
-    usage: dict[str, Any] = field(default_factory=dict)
+    usage: dict[str, Any] = {}
     "The server's own usage object."
     words: tuple[dict[str, Any], ...] = ()
     "Words or segments with times, where the server gives them: {word, start_ms, duration_ms, stable}."
@@ -78,8 +74,7 @@ class Transcript(Event):
     connection: int = 0
 
 
-@dataclass(frozen=True)
-class ServerError(Event):
+class ServerError(Event, frozen=True, gc=False):
     """The server reported an error, or failed an item. The stream goes on unless `fatal`."""
 
     code: str
@@ -99,8 +94,7 @@ class ServerError(Event):
     "Errors this report stands for: more than one when the same kept coming (then the details are the newest's)."
 
 
-@dataclass(frozen=True)
-class ClientError(Event):
+class ClientError(Event, frozen=True, gc=False):
     """The connection, or something we expected of it, failed. `code` is a short stable word such as `dropped`."""
 
     code: str
@@ -111,8 +105,7 @@ class ClientError(Event):
     vendor_message: str = ""
 
 
-@dataclass(frozen=True)
-class AudioLost(Event):
+class AudioLost(Event, frozen=True, gc=False):
     """Caller's audio that will have no transcript, with its cause. Reported once per stretch."""
 
     start_ms: int
@@ -123,8 +116,7 @@ class AudioLost(Event):
     "The lost speech alone. Over a stream these add up to what the ledger has lost."
 
 
-@dataclass(frozen=True)
-class FinalizeDone(Event):
+class FinalizeDone(Event, frozen=True, gc=False):
     """The one answer to a finalize request."""
 
     finalize_id: str
@@ -134,8 +126,7 @@ class FinalizeDone(Event):
     latency_ms: int
 
 
-@dataclass(frozen=True)
-class Reconfigured(Event):
+class Reconfigured(Event, frozen=True, gc=False):
     """The one answer to a request to change the configuration; without a `request`, news of one that was answered."""
 
     request: str
@@ -146,24 +137,21 @@ class Reconfigured(Event):
     "What became of it, in one sentence; the server's words if it refused."
 
 
-@dataclass(frozen=True)
-class Connecting(Event):
+class Connecting(Event, frozen=True, gc=False):
     """A dial begins (not emitted for connections the user need not know about)."""
 
     connection: int
     attempt: int
 
 
-@dataclass(frozen=True)
-class Connected(Event):
+class Connected(Event, frozen=True, gc=False):
     """A session is configured: audio may flow."""
 
     connection: int
     connect_delay_ms: int
 
 
-@dataclass(frozen=True)
-class Disconnected(Event):
+class Disconnected(Event, frozen=True, gc=False):
     """Service was lost, or an attempt failed. `retry_in_ms` is None when nobody will try again."""
 
     connection: int
@@ -172,24 +160,21 @@ class Disconnected(Event):
     retry_in_ms: int | None
 
 
-@dataclass(frozen=True)
-class Warned(Event):
+class Warned(Event, frozen=True, gc=False):
     """Something to tell the operator once; nothing is wrong with the stream."""
 
     code: str
     message: str
 
 
-@dataclass(frozen=True)
-class AudioSent(Event):
+class AudioSent(Event, frozen=True, gc=False):
     """Audio handed to the transport: `user_ms` of the caller's, for the first time, and `silence_ms` of padding."""
 
     user_ms: float
     silence_ms: float
 
 
-@dataclass(frozen=True)
-class WireEvent(Event):
+class WireEvent(Event, frozen=True, gc=False):
     """Any other server event, as it came (counted; transcripts may be inside)."""
 
     type: str

@@ -13,7 +13,7 @@ import binascii
 from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, UnsetType, ValidationError, convert
 
 from .limits import MAX_ID, MAX_SEGMENT_TEXT, MAX_TEXT
 
@@ -288,7 +288,7 @@ class Decoded(NamedTuple):
 
 def _decode(frame: bytes | str, table: dict[str, type[Message]]) -> Decoded:
     data = decode_json(frame)
-    return Decoded(data, {}) if isinstance(data, MalformedMessage) else _read(data, table)
+    return _read(data, table) if isinstance(data, dict) else Decoded(data, {})
 
 
 def _read(data: Json, table: dict[str, type[Message]]) -> Decoded:
@@ -299,10 +299,11 @@ def _read(data: Json, table: dict[str, type[Message]]) -> Decoded:
     if cls is None:
         return Decoded(UnknownMessage(kind, data), data)
     try:
-        message = msgspec.convert(data, cls, strict=False)
-    except msgspec.ValidationError as exc:
+        message = convert(data, cls, strict=False)
+    except ValidationError as exc:
         return Decoded(MalformedMessage(reason=str(exc), type=kind, is_json=True), data)
-    return Decoded(message, data, tuple(data.keys() - _FIELDS[cls]))
+    fields = _FIELDS[cls]
+    return Decoded(message, data, () if fields.issuperset(data) else tuple(data.keys() - fields))
 
 
 def decode_json(frame: bytes | str) -> Json | MalformedMessage:

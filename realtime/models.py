@@ -10,9 +10,11 @@ Where those disagree with what the live service was seen to do, a comment says s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
+
+from msgspec.structs import replace
 
 from .errors import ConfigurationError, show_value
 from .language import primary_subtag
@@ -219,11 +221,10 @@ def _automatic(rules: ModelRules, model: str, local_vad_available: bool) -> Turn
 # The wire's objects -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class OpenNoiseReductionOptions(NoiseReductionOptions):
+class OpenNoiseReductionOptions(NoiseReductionOptions, frozen=True):
     """Noise reduction with fields of the vendor's object that we do not know."""
 
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = {}
     "Passed through unchanged."
 
 

@@ -7,8 +7,9 @@ unless the name says otherwise. ``None`` means "send nothing, let the server dec
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+import msgspec
 
 TurnDetectionType = Literal["auto", "server_vad", "semantic_vad", "local_vad", "none"]
 WireFormat = Literal["pcm16", "g711_ulaw", "g711_alaw"]
@@ -21,8 +22,7 @@ NOISE_REDUCTION_TYPES: tuple[str, ...] = ("off", "near_field", "far_field")
 DELAYS: tuple[str, ...] = ("minimal", "low", "medium", "high", "xhigh")
 
 
-@dataclass(frozen=True)
-class TurnDetectionOptions:
+class TurnDetectionOptions(msgspec.Struct, frozen=True):
     """Who decides where a turn ends, and with which numbers."""
 
     type: TurnDetectionType = "auto"
@@ -36,7 +36,7 @@ class TurnDetectionOptions:
     "How soon semantic_vad ends a turn."
     min_speech_ms: int = 96
     "Speech needed before local_vad believes it (three detector windows)."
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = {}
     "Fields of the vendor's object we do not know; passed through unchanged."
 
     @property
@@ -47,8 +47,7 @@ class TurnDetectionOptions:
         return 800 if self.type == "local_vad" else 500
 
 
-@dataclass(frozen=True)
-class TranscriptionOptions:
+class TranscriptionOptions(msgspec.Struct, frozen=True):
     """What the recogniser is told: `audio.input.transcription` of the wire."""
 
     model: str = "gpt-live-transcribe"
@@ -57,20 +56,18 @@ class TranscriptionOptions:
     keywords: tuple[str, ...] = ()
     prompt: str | None = None
     delay: str | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = {}
     "Fields of the vendor's object we do not know; passed through unchanged."
 
 
-@dataclass(frozen=True)
-class NoiseReductionOptions:
+class NoiseReductionOptions(msgspec.Struct, frozen=True):
     """`audio.input.noise_reduction` of the wire; `off` is sent as null."""
 
     type: NoiseReductionType = "off"
     strength: float = 1.0
 
 
-@dataclass(frozen=True)
-class SessionOptions:
+class SessionOptions(msgspec.Struct, frozen=True):
     """Everything that decides what a session does. Immutable; change it with `replace`."""
 
     sample_rate: int = 16000
@@ -98,4 +95,4 @@ class SessionOptions:
 
     def replace(self, **changes: Any) -> SessionOptions:
         """A copy with *changes*."""
-        return replace(self, **changes)
+        return msgspec.structs.replace(self, **changes)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, TypeAlias
+
+from msgspec.structs import replace
 
 from . import messages as wire
 from .connection import Connection, Role
@@ -179,12 +180,12 @@ class Receiver:
     def _turn_of(self, conn: Connection, message: TextMessage, now: float) -> Turn | None:
         """The turn that *message* belongs to; None if its item is settled, or nobody's (yet)."""
         item_id = message.item_id
-        if self._book.was_settled(conn.id, item_id):
-            self._stream.stats.duplicate_events += 1
-            return None
         turn = self._book.find(conn.id, item_id)
         if turn is not None:
             return turn
+        if self._book.was_settled(conn.id, item_id):
+            self._stream.stats.duplicate_events += 1
+            return None
         first = self._book.superseded(conn.id, item_id)
         if first is not None:  # it was given up, and speaks after all: before its repair does, or never
             return first if isinstance(message, wire.TranscriptionCompleted) else None

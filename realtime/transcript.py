@@ -7,9 +7,9 @@ waits for the turns before it, at most `order_hold_ms` from the moment it was re
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from .events import ClientError, Event, Transcript
 from .ledger import Fate, Ledger, State
@@ -40,7 +40,8 @@ class TranscriptBook:
         self._emit = emit
         self._last_end_ms = 0
         self.losses = Losses(self.ms, emit)
-        self._settled_items: deque[tuple[int, str]] = deque(maxlen=SETTLED_REMEMBERED)
+        self._settled_items: dict[str, None] = {}
+        "The newest, with their connections: one string each, since hundreds of them are kept."
         self.on_settled: Callable[[float], None] = lambda now: None
         "Called after each turn that `advance` settles, so that an answer can follow right behind its text."
         self.on_missing: Callable[[Turn, float], bool] = lambda turn, now: False
@@ -75,7 +76,7 @@ class TranscriptBook:
 
     def was_settled(self, connection: int, item_id: str) -> bool:
         """Whether that item's turn is done with: what still comes for it is an echo, or too late."""
-        return (connection, item_id) in self._settled_items
+        return f"{connection} {item_id}" in self._settled_items
 
     def supersede(self, turn: Turn) -> None:
         """*turn* starts over elsewhere; text of the item it had is taken only if it comes first."""
@@ -148,13 +149,14 @@ class TranscriptBook:
         """Append *delta* and show the turn's text so far."""
         if not delta or turn.phase in (Phase.READY, Phase.SETTLED):
             return
-        if len(turn.partial) + len(delta) > MAX_TEXT:
+        before = turn.partial
+        if len(before) + len(delta) > MAX_TEXT:
             return  # the final says the whole
-        text = turn.partial + delta
+        text = before + delta
         turn.deltas = [text]
         if text.strip() and len(text) > len(turn.shown_before) and not turn.promoted and self._is_speech(turn):
             turn.shown = True
-            self._emit(replace(self._transcript(turn, text, final=False), delta=delta))
+            self._emit(self._transcript(turn, text, final=False, delta=delta))
 
     def complete(self, turn: Turn, text: str, now: float) -> None:
         """The turn's text is in hand. An empty *text* behind deltas means the deltas are the text."""
@@ -355,14 +357,20 @@ class TranscriptBook:
         turn.phase = Phase.SETTLED
         self.turns.remove(turn)
         if turn.item_id:
-            self._settled_items.append((turn.connection, turn.item_id))
+            self._remember(turn.connection, turn.item_id)
         for item in [item for item, other in self._superseded.items() if other is turn]:
             del self._superseded[item]
-            self._settled_items.append(item)
+            self._remember(*item)
         if claimed:
             self.settled_end = max(self.settled_end, self._behind(turn) if turn.end is not None else 0)
 
-    def _transcript(self, turn: Turn, text: str, *, final: bool) -> Transcript:
+    def _remember(self, connection: int, item_id: str) -> None:
+        """That item is done with; of too many the oldest is forgotten."""
+        if len(self._settled_items) >= SETTLED_REMEMBERED:
+            del self._settled_items[next(iter(self._settled_items))]
+        self._settled_items[f"{connection} {item_id}"] = None
+
+    def _transcript(self, turn: Turn, text: str, *, final: bool, delta: str = "") -> Transcript:
         end = turn.end if turn.end is not None else self._ledger.accepted
         start_ms, end_ms = self.ms(turn.start), self.ms(end)
         if final and not turn.late:
@@ -377,6 +385,7 @@ class TranscriptBook:
             start_ms=start_ms,
             duration_ms=max(1, end_ms - start_ms),
             start_position=turn.start,
+            delta=delta,
             language=turn.language,
             confidence=turn.confidence,
             usage=turn.usage,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from openai.types.realtime import RealtimeTranscriptionSessionCreateRequest
 from ten_packages.extension.openai_asr_python.realtime.errors import ConfigurationError
 from ten_packages.extension.openai_asr_python.realtime.models import (

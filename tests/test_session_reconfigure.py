@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from sessions import COMMITTING, TRANSCRIPTION, Driver, options, server, silence, started, stopped, tone
 from ten_packages.extension.openai_asr_python.realtime import events as ev
 from ten_packages.extension.openai_asr_python.realtime.dialects.choice import DialectChoice

@@ -22,7 +22,7 @@ def run(path: str, name: str | None, display: Display) -> int:
     graph = graph_of(entry)
     addons = ", ".join(f"{node['name']} ({node['addon']})" for node in graph["nodes"])
     display.notice(f"Running graph '{entry.get('name')}': {addons}. Ctrl-C ends it.")
-    host = Host(app)
+    host = Host(app, freeze=True)
     if threading.current_thread() is threading.main_thread():
 
         def terminate(_number: int, _frame: FrameType | None) -> None:

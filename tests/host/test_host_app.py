@@ -6,6 +6,7 @@ One file because it is one class, use by use.
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import json
 import os
@@ -461,3 +462,20 @@ def test_an_interrupt_ends_the_run_cleanly(handler, last) -> None:
     assert done.stdout.splitlines() == ["stop", "deinit", last], done.stderr
     assert done.returncode == 0 and "Traceback" not in done.stderr
     assert signal.getsignal(signal.SIGINT) is not None
+
+
+class ClosesAtOnce(AsyncExtension):
+    async def on_start(self, ten_env: Any) -> None:
+        ten_env.log_info("closing")
+        await ten_env.send_cmd(close_app())
+
+
+@pytest.mark.parametrize("freeze", [False, True])
+def test_only_a_host_that_has_the_process_to_itself_freezes_what_is_loaded(freeze: bool) -> None:
+    before = gc.get_freeze_count()
+    try:
+        host = Host(app_property(graph("g", {"only": {}})), addons={"only": ClosesAtOnce}, freeze=freeze)
+        assert host.run("g", timeout_s=10).error is None
+        assert (gc.get_freeze_count() > before + 10_000) is freeze
+    finally:
+        gc.unfreeze()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from histories import HEALTHY, SERVER_TURNS, UNHEALTHY, Peer, Simulation
+from msgspec.structs import replace
 from promises import Promises
 from sessions import COMMITTING, STREAMING
 from ten_packages.extension.openai_asr_python.realtime import events as ev

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ._content import Content
 from ._log import note
@@ -17,8 +16,7 @@ LOCKED = "buffer locked"
 CLOSED = "receiver closed"
 
 
-@dataclass(frozen=True)
-class DroppedMessage:
+class DroppedMessage(NamedTuple):
     """One message that was dropped: its *kind* in the graph's words, who sent it, who should have had it, why.
 
     *cause* is one of the constants of this module, *reason* the sentence for people. *properties* are the

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import _drops
 from ._commands import ReplyBox, ResultHandler
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
     from ._app_core import AppCore
 
 
-@dataclass(frozen=True)
-class Instance:
+class Instance(NamedTuple):
     """A created extension: its hooks, where its files are, and whether it lives on the shared loop."""
 
     actor: Actor

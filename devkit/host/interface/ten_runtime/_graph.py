@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ._content import Content
 from ._values import copy_value, get_at, set_at
@@ -13,8 +13,7 @@ from .error import HostError
 _KINDS = ("cmd", "data", "audio_frame", "video_frame")
 
 
-@dataclass(frozen=True)
-class Conversion:
+class Conversion(NamedTuple):
     """A ``msg_conversion`` of type ``per_property``; *result* is applied to what comes back."""
 
     rules: tuple[dict[str, Any], ...]
@@ -57,16 +56,14 @@ class Conversion:
         content.props = props
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(NamedTuple):
     """One receiver of a message."""
 
     extension: str
     conversion: Conversion | None = None
 
 
-@dataclass(frozen=True)
-class NodeSpec:
+class NodeSpec(NamedTuple):
     """One extension of a graph."""
 
     name: str

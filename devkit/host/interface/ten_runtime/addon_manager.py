@@ -6,9 +6,8 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 from ._log import note
 from .addon import Addon
@@ -16,8 +15,7 @@ from .addon import Addon
 AddonT = TypeVar("AddonT", bound=type[Addon])
 
 
-@dataclass(frozen=True)
-class Registration:
+class Registration(NamedTuple):
     """A registered addon class and the folder whose manifest.json and property.json describe its extension."""
 
     addon: type[Addon]
