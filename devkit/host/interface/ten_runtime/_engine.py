@@ -173,7 +173,10 @@ class Graph:
         routes = self._spec.routes.get((sender.name, content.kind, content.name)) or self._fallback.get(sender.name)
         if not routes:
             return self._drop(_drops.UNCONNECTED, sender, content, "no connection of the graph takes it")
-        self._deliver([(self._nodes[route.extension], route) for route in routes], content, reply)
+        if len(routes) == 1 and reply is None:  # a frame's way, nearly always
+            self._nodes[routes[0].extension].deliver(content, routes[0].conversion)
+        else:
+            self._deliver([(self._nodes[route.extension], route) for route in routes], content, reply)
         return None
 
     def _send_to_locs(self, sender: Node, content: Content, reply: ReplyBox | None) -> TenError | None:

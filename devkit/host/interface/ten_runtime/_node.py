@@ -28,8 +28,12 @@ from .video_frame import VideoFrame
 if TYPE_CHECKING:
     from ._engine import Graph
 
-_HOOKS = {"cmd": "on_cmd", "data": "on_data", "audio_frame": "on_audio_frame", "video_frame": "on_video_frame"}
-_CLASSES: dict[str, type[Msg]] = {"cmd": Cmd, "data": Data, "audio_frame": AudioFrame, "video_frame": VideoFrame}
+_HANDLERS: dict[str, tuple[type[Msg], str]] = {
+    "cmd": (Cmd, "on_cmd"),
+    "data": (Data, "on_data"),
+    "audio_frame": (AudioFrame, "on_audio_frame"),
+    "video_frame": (VideoFrame, "on_video_frame"),
+}
 
 
 class Actor(Protocol):
@@ -214,29 +218,32 @@ class Node:
         if problem is not None:
             self._reject(content, problem)
             return
-        content.dests = []
+        if content.dests:
+            content.dests = []
         if isinstance(content, CmdContent) and content.return_path is not None:
             self._open_cmds[content.return_path] = content.name
         self._dispatch(content)
 
     def _dispatch(self, content: Content) -> None:
-        msg = _CLASSES[content.kind]._wrap(content)
-        hook = _HOOKS[content.kind]
+        cls, hook = _HANDLERS[content.kind]
         try:
-            pending = self._actor.handle(hook, msg)
+            pending = self._actor.handle(hook, cls._wrap(content))
         except BaseException as error:
             self._fail(hook, error)
             return
         if pending is not None:
-            self._spawn(self._handle(pending, hook))
+            self._tasks.add(self.thread.loop.create_task(self._handle(pending, hook)))
 
     async def _handle(self, pending: Awaitable[None], hook: str) -> None:
+        """A message's own task. It forgets itself: a callback would be one more call of the loop for each frame."""
         try:
             await pending
         except asyncio.CancelledError:
             raise
         except BaseException as error:
             self._fail(hook, error)
+        finally:
+            self._tasks.discard(asyncio.current_task())  # type: ignore[arg-type]
 
     def _reject(self, content: Content, problem: str) -> None:
         self.graph.drops.add(_drops.INVALID_IN, content, _sender(content), self.name, problem)
