@@ -83,7 +83,8 @@ class HandOver:
         host.run(timeout_s=300).raise_for_error()
 
     def _property(self) -> Any:
-        params = {"api_key": "sk-bench", "base_url": "ws://127.0.0.1:9", "log_level": "error", "sample_rate": SOUND.rate}
+        params: Any = {"api_key": "sk-bench", "base_url": "ws://127.0.0.1:9", "log_level": "error"}
+        params["sample_rate"] = SOUND.rate
         names = [f"asr_{number}" for number in range(STREAMS)]
         nodes: list[Any] = [
             {"type": "extension", "name": name, "addon": name} for name in ("source", "bystander", "sink")

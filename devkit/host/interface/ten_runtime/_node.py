@@ -243,7 +243,7 @@ class Node:
         except BaseException as error:
             self._fail(hook, error)
         finally:
-            self._tasks.discard(asyncio.current_task())  # type: ignore[arg-type]
+            self._tasks.discard(asyncio.current_task())
 
     def _reject(self, content: Content, problem: str) -> None:
         self.graph.drops.add(_drops.INVALID_IN, content, _sender(content), self.name, problem)

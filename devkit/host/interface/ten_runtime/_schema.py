@@ -30,6 +30,10 @@ _TYPE_NAMES: dict[type, str] = {
 }  # fmt: skip
 
 
+# Of these the type is all there is to look at.
+_PLAIN = {"string": str, "bool": bool, "float64": float}
+
+
 def _type_name(value: Any) -> str:
     """Return TEN's name for the type of a property value; that of an enum is its base's."""
     exact = _TYPE_NAMES.get(type(value))
@@ -72,9 +76,12 @@ def find_object_problem(schema: dict[str, Any], value: dict[str, Any]) -> str | 
     if "properties" in schema:
         for name, declared in schema["properties"].items():
             if name in value:
+                fits = _PLAIN.get(declared["type"])
+                if fits is type(value[name]):
+                    continue
                 problem = _find_problem(declared, value[name])
                 if problem is not None:
-                    return name + problem
+                    return f"{name}{problem}"
     if "required" in schema:
         for name in schema["required"]:
             if name not in value:
