@@ -1,7 +1,7 @@
 """What the embedded host and the extension add to the client: a frame's way in, an event's way out.
 
     python bench/hand_over.py            a Markdown table, some ten seconds
-    python bench/hand_over.py --profile frames    (or: partials, finals) where the time goes
+    python bench/hand_over.py --profile frames    (or: direct, partials, finals, sent, metrics) where the time goes
 
 The client's `push_audio` is replaced by one that does nothing, and nothing is connected: what is left is the way from
 `send_audio_frame` to `push_audio`, and from the listener's method to the handler of whoever receives results. CPU time
@@ -26,10 +26,10 @@ from perf_audio import Sound, frames
 from perf_graph import make_frame
 from ten_runtime import AsyncExtension, AsyncTenEnv, AudioFrame, Data
 
-STREAMS = 10
-FRAMES = 500
+STREAMS = 50
+FRAMES = 100
 "Of each stream, in a round."
-ROUNDS = 15
+ROUNDS = 10
 SOUND = Sound()
 
 
@@ -108,6 +108,21 @@ class HandOver:
     def _timed(self, unit: int, began: float) -> float:
         return (time.thread_time() - began) / unit * 1e6
 
+    async def paced(self, take: Callable[[int, AudioFrame], Awaitable[Any]] | None) -> float:
+        """Half a second at the pace of callers, two or three frames to a millisecond; nobody takes them if None."""
+        first, began, start = 0, time.thread_time(), time.monotonic()
+        ticks = SOUND.frame_ms
+        for tick in range(25 * ticks):
+            await asyncio.sleep(max(0.0, start + tick / 1000 - time.monotonic()))
+            last = (tick % ticks + 1) * STREAMS // ticks
+            for stream in range(first, last):
+                frame = make_frame(SOUND, self.data[tick // ticks % len(self.data)])
+                if take is not None:
+                    await take(stream, frame)
+            first = last % STREAMS
+        await asyncio.sleep(0)
+        return self._timed(25 * STREAMS, began)
+
     async def make(self) -> float:
         """Frames are made and thrown away."""
         began = time.thread_time()
@@ -117,14 +132,12 @@ class HandOver:
             await asyncio.sleep(0)
         return self._timed(FRAMES * STREAMS, began)
 
-    async def through(self, sources: list[AsyncTenEnv], *, apart: bool) -> float:
-        """Frames go from *sources* to whom the graph says; *apart*: one for each turn of the loop."""
+    async def through(self, sources: list[AsyncTenEnv]) -> float:
+        """Frames go from *sources* to whom the graph says, all at once."""
         began = time.thread_time()
         for number in range(FRAMES):
             for source in sources:
                 await source.send_audio_frame(make_frame(SOUND, self.data[number % len(self.data)]))
-                if apart:
-                    await asyncio.sleep(0)
             await asyncio.sleep(0)
         return self._timed(FRAMES * STREAMS, began)
 
@@ -156,11 +169,36 @@ class HandOver:
             await asyncio.sleep(0)
         return took / (count * STREAMS) * 1e6
 
+    async def sent(self) -> float:
+        """The client tells of a message it sent."""
+        from ten_packages.extension.openai_asr_python.realtime import events as ev
+
+        told, count = ev.AudioSent(20.0, 0.0), 200
+        began = time.thread_time()
+        for _ in range(count):
+            for extension in self.extensions:
+                extension.on_other_event(told)
+        return self._timed(count * STREAMS, began)
+
+    async def metrics(self) -> float:
+        """The numbers of a stream go to the graph, as they do once for a second of audio."""
+        count, took = 20, 0.0
+        for _ in range(count):
+            began = time.thread_time()
+            for extension in self.extensions:
+                extension._audio_seen, extension._last_metrics = True, {}
+                extension._put_vendor_metrics()
+            for extension in self.extensions:
+                await extension._emitter.drain()
+            took += time.thread_time() - began
+            await asyncio.sleep(0)
+        return took / (count * STREAMS) * 1e6
+
 
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--profile", choices=("frames", "direct", "partials", "finals"))
+    parser.add_argument("--profile", choices=("frames", "direct", "partials", "finals", "sent", "metrics"))
     asked = parser.parse_args()
     bench = HandOver()
     found: dict[str, list[float]] = {}
@@ -169,15 +207,26 @@ def main() -> int:
         by_name = {source._node.name: source for source in bench.sources}
         asr = [by_name[f"to_{one.name}"] for one in bench.extensions]
         nobody = [by_name["source"]] * STREAMS
+
+        def give(sources: list[AsyncTenEnv]) -> Callable[[int, AudioFrame], Awaitable[Any]]:
+            return lambda stream, frame: sources[stream].send_audio_frame(frame)
+
+        async def direct(stream: int, frame: AudioFrame) -> None:
+            await bench.extensions[stream].on_audio_frame(None, frame)
+
         cases: dict[str, Callable[[], Awaitable[float]]] = {
             "make": bench.make,
-            "bystander": lambda: bench.through(nobody, apart=False),
-            "frames": lambda: bench.through(asr, apart=False),
-            "bystander apart": lambda: bench.through(nobody, apart=True),
-            "frames apart": lambda: bench.through(asr, apart=True),
+            "bystander": lambda: bench.through(nobody),
+            "frames": lambda: bench.through(asr),
+            "make paced": lambda: bench.paced(None),
+            "bystander paced": lambda: bench.paced(give(nobody)),
+            "frames paced": lambda: bench.paced(give(asr)),
+            "direct paced": lambda: bench.paced(direct),
             "direct": bench.direct,
             "partials": lambda: bench.events(final=False),
             "finals": lambda: bench.events(final=True),
+            "sent": bench.sent,
+            "metrics": bench.metrics,
         }
         if asked.profile:
             profiler = cProfile.Profile(time.process_time)
@@ -199,20 +248,23 @@ def main() -> int:
 
 def show(found: dict[str, list[float]]) -> None:
     """Print the table."""
-    make = found["make"]
 
-    def less(name: str) -> list[float]:
-        return [one - other for one, other in zip(found[name], make, strict=True)]
+    def less(name: str, other: str = "make") -> list[float]:
+        return [one - two for one, two in zip(found[name], found[other], strict=True)]
 
     rows = {
-        "a frame through the host alone, ten at a time": less("bystander"),
-        "a frame through host and extension, ten at a time": less("frames"),
-        "a frame through the host alone, one at a time": less("bystander apart"),
-        "a frame through host and extension, one at a time": less("frames apart"),
-        "a frame in the extension alone": less("direct"),
+        "a frame through the host alone, paced": less("bystander paced", "make paced"),
+        "a frame through host and extension, paced": less("frames paced", "make paced"),
+        "a frame in the extension alone, paced": less("direct paced", "make paced"),
+        "a frame through the host alone, flat out": less("bystander"),
+        "a frame through host and extension, flat out": less("frames"),
+        "a frame in the extension alone, flat out": less("direct"),
         "a partial, listener to graph": found["partials"],
-        "a final, with metrics": found["finals"],
-        "making a frame, taken off above": make,
+        "a final, listener to graph": found["finals"],
+        "an `AudioSent`": found["sent"],
+        "vendor metrics, worked out and sent": found["metrics"],
+        "making a frame and the pacing, taken off above": found["make paced"],
+        "making a frame, taken off above": found["make"],
     }
     print("| what | CPU-µs |\n| --- | ---: |")
     for name, values in rows.items():
