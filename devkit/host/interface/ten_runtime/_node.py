@@ -43,7 +43,8 @@ class Actor(Protocol):
     """True for testers: on_stop does not wait for an on_start that still runs."""
 
     immediate: bool
-    """True when :meth:`handle` only makes a coroutine, so a message may be handed over while another is."""
+    """True when :meth:`handle` only makes a coroutine, to be run in a task of its own: a message may be handed over
+    while another is."""
 
     def attach(self, node: Node) -> None:
         """Called once, before any hook."""
@@ -79,6 +80,8 @@ class Node:
         self._deinitialising = False
         self._waiting: list[tuple[Content, Conversion | None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        "Stages of its life; messages have tasks of the name below."
+        self._task_name = f"{graph.graph_id}/{spec.name}"
         self._open_cmds: dict[ReturnPath, str] = {}
         self._begun = False
         self._abandoned = False
@@ -226,24 +229,26 @@ class Node:
 
     def _dispatch(self, content: Content) -> None:
         cls, hook = _HANDLERS[content.kind]
+        msg = cls._wrap(content)
+        if self._actor.immediate:
+            # By its name it is found when it must be cancelled: a record of it would cost more than the task.
+            self.thread.loop.create_task(self._handle(hook, msg), name=self._task_name)
+            return
         try:
-            pending = self._actor.handle(hook, cls._wrap(content))
+            self._actor.handle(hook, msg)
         except BaseException as error:
             self._fail(hook, error)
-            return
-        if pending is not None:
-            self._tasks.add(self.thread.loop.create_task(self._handle(pending, hook)))
 
-    async def _handle(self, pending: Awaitable[None], hook: str) -> None:
-        """A message's own task. It forgets itself: a callback would be one more call of the loop for each frame."""
+    async def _handle(self, hook: str, msg: Msg) -> None:
+        """A message's own task, as in TEN: handlers begin in the order of arrival and interleave where they wait."""
         try:
-            await pending
+            pending = self._actor.handle(hook, msg)
+            if pending is not None:
+                await pending
         except asyncio.CancelledError:
             raise
         except BaseException as error:
             self._fail(hook, error)
-        finally:
-            self._tasks.discard(asyncio.current_task())
 
     def _reject(self, content: Content, problem: str) -> None:
         self.graph.drops.add(_drops.INVALID_IN, content, _sender(content), self.name, problem)
@@ -261,7 +266,8 @@ class Node:
 
     def _cancel_all(self) -> None:
         self._abandoned = True
-        for task in list(self._tasks):
+        handlers = [task for task in asyncio.all_tasks(self.thread.loop) if task.get_name() == self._task_name]
+        for task in [*self._tasks, *handlers]:
             task.cancel()
 
     def _close(self) -> None:
