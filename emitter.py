@@ -65,9 +65,9 @@ class Emitter:
         """Queue *output* behind all others."""
         self._queue.append(output)
         self._idle.clear()
-        if self._wake is not None:
-            self._wake.set_result(None)
-            self._wake = None
+        wake, self._wake = self._wake, None
+        if wake is not None and not wake.done():  # done: the task was cancelled
+            wake.set_result(None)
         if len(self._queue) >= MAX_OUTPUTS:
             self._room.clear()
 
@@ -99,7 +99,6 @@ class Emitter:
         """Send what is queued, then end."""
         await self.drain()
         if self._task is not None:
-            self._wake = None
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
