@@ -107,7 +107,7 @@ class AudioDump:
         if self._accepted == 0:
             self._format = (rate, channels, encoding)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Queue *data*. Takes microseconds; does nothing before `open`, after `close` or after a problem."""
         if not self._ended:
             with self._changed:
@@ -128,7 +128,7 @@ class AudioDump:
         if self._problem is not None:
             self._report()
 
-    def _enqueue(self, data: bytes) -> None:
+    def _enqueue(self, data: bytes | memoryview) -> None:
         """The lock is held."""
         if self._ended:  # by the writer, since `write` looked
             return

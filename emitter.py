@@ -27,7 +27,7 @@ class Base(Protocol):
     last_finalize_time: float | None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Output:
     """One message for the graph, with the fields the base must hold while it is sent."""
 
@@ -48,7 +48,8 @@ class Emitter:
         self._base = base
         self._on_failure = on_failure
         self._queue: deque[Output] = deque()
-        self._wake = asyncio.Event()
+        self._wake: asyncio.Future[None] | None = None
+        "What the task waits on while there is nothing to send; None while it is at work."
         self._idle = asyncio.Event()
         self._idle.set()
         self._room = asyncio.Event()
@@ -64,7 +65,9 @@ class Emitter:
         """Queue *output* behind all others."""
         self._queue.append(output)
         self._idle.clear()
-        self._wake.set()
+        wake, self._wake = self._wake, None
+        if wake is not None and not wake.done():  # done: the task was cancelled
+            wake.set_result(None)
         if len(self._queue) >= MAX_OUTPUTS:
             self._room.clear()
 
@@ -101,6 +104,7 @@ class Emitter:
             self._task = None
 
     async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             while self._queue:
                 output = self._queue.popleft()
@@ -111,8 +115,8 @@ class Emitter:
                 except Exception as exc:  # a failed send must not silence the rest
                     self._on_failure(exc)
             self._idle.set()
-            self._wake.clear()
-            await self._wake.wait()
+            self._wake = loop.create_future()
+            await self._wake
 
     async def _send(self, output: Output) -> None:
         base = self._base

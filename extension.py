@@ -47,8 +47,8 @@ from .telemetry import (
     PRIVATE_RESULT_LOG,
     Redactor,
     Telemetry,
+    Wording,
     asr_info,
-    key_fingerprint,
     status_arguments,
 )
 
@@ -109,6 +109,7 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.config: OpenAIASRConfig | None = None
+        self._wording = Wording(None)
         self.client: OpenAIASRClient | None = None
         self._live = LiveConfig({})
         self._dump: AudioDump | None = None
@@ -117,12 +118,15 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         self._fences: deque[_Fence] = deque()
         self._metadata_json = ""
         self._metadata_at = MetadataHistory()
+        self._told_metadata: tuple[str, dict[str, Any]] = ("", {})
+        "The newest JSON of it that was parsed for a message, and what it holds."
         self._frame_seen = False
         self._held_metrics: dict[tuple[str, ...], Any] = {}
         self._frame_format: tuple[int, int, int] | None = None
         self._audio_seen = False
         self._started = False
-        self._metrics_due_ms = METRICS_EVERY_MS
+        self._metrics_due = 0
+        "Position of the stream, in samples, at which the next vendor metrics are due."
         self._last_metrics: dict[str, Any] = {}
 
     # Identity -----------------------------------------------------------------------------------------------
@@ -141,14 +145,7 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
 
     def vendor_metadata(self) -> dict[str, Any]:
         """What newer bases attach to errors and metrics; they mask it by key name."""
-        if self.config is None:
-            return {}
-        settings = self.config.connection
-        return {
-            "key": "***" if settings.api_key_command else key_fingerprint(settings.api_key or ""),
-            "url": settings.display_url,
-            "model": self.config.input_audio_transcription.model,
-        }
+        return dict(self._wording.vendor_metadata)
 
     # Lifecycle ----------------------------------------------------------------------------------------------
 
@@ -180,9 +177,12 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
                 self,
                 input_format=_frames_of(config),
             )
-        self.config = self._live.accept(candidate, works=False)
+        self._hold_to(self._live.accept(candidate, works=False))
         self.auto_connect = config.auto_connect
         self._open_dump(config)
+
+    def _hold_to(self, config: OpenAIASRConfig) -> None:
+        self.config, self._wording = config, Wording(config)
 
     def _tell_config(self, candidate: Candidate) -> None:
         self._telemetry.level = candidate.config.log_level
@@ -251,7 +251,8 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
 
     def _take_over(self, candidate: Candidate, before: OpenAIASRConfig, *, works: bool) -> None:
         """What is not the session's: frames, dump, log level."""
-        config = self.config = self._live.accept(candidate, works=works)
+        config = self._live.accept(candidate, works=works)
+        self._hold_to(config)
         self._tell_config(candidate)
         self.auto_connect = config.auto_connect
         if _frames_of(config) != _frames_of(before):
@@ -270,7 +271,8 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         """News of a configuration that was answered already; an answer itself goes to whoever asked."""
         if event.request:
             return
-        self.config = self._live.revert() or self.config
+        if (before := self._live.revert()) is not None:
+            self._hold_to(before)
         self._telemetry.key_point("error", f"reverted: {event.message}")
         self._put_error(NON_FATAL, event.message, "reverted", event.message, self.metadata)
 
@@ -375,9 +377,11 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
     # Audio in -----------------------------------------------------------------------------------------------
 
     @override
-    @guarded
     async def on_audio_frame(self, ten_env: AsyncTenEnv, audio_frame: AudioFrame) -> None:
-        self._take_frame(audio_frame)
+        try:  # as `guarded` does, without a second coroutine for each frame
+            self._take_frame(audio_frame)
+        except Exception as exc:
+            self.hook_failed("on_audio_frame", exc)
 
     @override
     async def send_audio(self, frame: AudioFrame, session_id: str | None) -> bool:
@@ -386,28 +390,27 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
 
     def _take_frame(self, frame: AudioFrame) -> None:
         """Everything about a frame, before anything else can run: so a finalize can never overtake audio."""
-        data = _audio_of(frame)
-        readable = self.client is not None and self._take_format(frame, self.client)
+        client, data = self.client, _audio_of(frame)
+        readable = client is not None and self._take_format(frame, client)
         if self._dump is not None:
             self._dump.write(data)
-        self._take_metadata(frame)
+        text, err = frame.get_property_to_json("metadata")
+        if text != self._metadata_json and text and err is None:
+            self._take_metadata(text)
         if not self._frame_seen:
             self._frame_seen = True
             self._release_metrics()
-        if self.client is None or not readable or not data:
+        if client is None or not readable or not data:
             return
-        self._connect_early(self.client)
+        if not self._started:
+            self._connect_early(client)
         self.sent_buffer_length += len(data)
-        position = self.client.push_audio(data)
+        position = client.push_audio(data)
         self._audio_seen = True
-        due = position * 1000 // self.client.session.stream.rate >= self._metrics_due_ms
-        if due and self._emitter.has_room:
+        if position >= self._metrics_due and self._emitter.has_room:
             self._put_vendor_metrics()
 
-    def _take_metadata(self, frame: AudioFrame) -> None:
-        text, err = frame.get_property_to_json("metadata")
-        if err is not None or not text or text == self._metadata_json:
-            return
+    def _take_metadata(self, text: str) -> None:
         self._metadata_json = text
         try:
             metadata = json.loads(text)
@@ -462,6 +465,8 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
             )
             if self._dump is not None:
                 self._dump.set_format(rate, channels, self.config.input_encoding)
+        if not self._audio_seen:  # only now the stream's rate is settled
+            self._metrics_due = METRICS_EVERY_MS * client.session.stream.rate // 1000
         return True
 
     @override
@@ -482,7 +487,8 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
 
     @override
     def on_asr_start(self, event: ev.SpeechStarted) -> None:
-        self._telemetry.vendor("debug", f"vendor_result: speech started at {event.start_ms} ms")
+        if self._telemetry.debug:
+            self._telemetry.vendor("debug", f"vendor_result: speech started at {event.start_ms} ms")
 
     @override
     def on_asr_delta(self, event: ev.Transcript) -> Awaitable[None] | None:
@@ -497,7 +503,8 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
 
     @override
     def on_asr_committed(self, event: ev.Committed) -> None:
-        self._telemetry.vendor("debug", f"vendor_result: committed {event.item_id} from {event.start_ms} ms")
+        if self._telemetry.debug:
+            self._telemetry.vendor("debug", f"vendor_result: committed {event.item_id} from {event.start_ms} ms")
 
     @override
     def on_asr_server_error(self, event: ev.ServerError) -> Awaitable[None] | None:
@@ -523,7 +530,8 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
     def on_other_event(self, event: ev.Event) -> Awaitable[None] | None:
         if isinstance(event, ev.AudioSent):
             self._on_audio_sent(event)
-        elif isinstance(event, ev.FinalizeDone):
+            return None  # there is one for each message we send, and nothing goes to the graph
+        if isinstance(event, ev.FinalizeDone):
             self._on_finalize_done(event)
         elif isinstance(event, ev.AudioLost):
             self._on_audio_lost(event)
@@ -593,20 +601,20 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         text = self._metadata_at.at(start_ms, rate)
         if text is None:
             return self.metadata
-        metadata: dict[str, Any] = json.loads(text)
-        return metadata
+        if text != self._told_metadata[0]:
+            self._told_metadata = text, json.loads(text)
+        return self._told_metadata[1]
 
     def _put_result(self, event: ev.Transcript) -> None:
-        assert self.config is not None
         self._telemetry.result(event)
         result = ASRResult(
             text=event.text,
             final=event.final,
             start_ms=event.start_ms,
             duration_ms=event.duration_ms,
-            language=self.config.result_language(event.language),
+            language=self._wording.language(event.language),
             words=[ASRWord(**word) for word in event.words],
-            metadata={"asr_info": asr_info(event, VENDOR, self.config.input_audio_transcription.model)},
+            metadata={"asr_info": asr_info(event, VENDOR, self._wording.model)},
         )
         self._put(
             lambda: self.send_asr_result(result),
@@ -635,7 +643,7 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
         if self.client is None:
             return
         stream = self.client.session.stream
-        self._metrics_due_ms = stream.book.ms(stream.ledger.accepted) + METRICS_EVERY_MS
+        self._metrics_due = stream.ledger.accepted + METRICS_EVERY_MS * stream.rate // 1000
         metrics = self._telemetry.vendor_metrics(stream)
         if metrics != self._last_metrics and self._audio_seen:
             self._last_metrics = metrics
@@ -688,11 +696,12 @@ def _dump_of(config: OpenAIASRConfig) -> tuple[bool, str, int]:
     return config.dump, config.dump_path, config.dump_max_mb
 
 
-def _audio_of(frame: AudioFrame) -> bytes:
+def _audio_of(frame: AudioFrame) -> memoryview:
+    """The frame's audio, in memory that is ours: TEN's frames give a copy, and one copy is enough."""
     try:
-        return bytes(frame.get_buf())
+        return memoryview(frame.get_buf())
     except SystemError:  # what TEN raises for a frame that never had a buffer
-        return b""
+        return memoryview(b"")
 
 
 async def _secret_key(command: str, redact: Redactor) -> str:

@@ -34,5 +34,7 @@ class MetadataHistory:
 
     def at(self, start_ms: int, rate: int) -> str | None:
         """The JSON in force at *start_ms* of the stream, the oldest known before that; None if there never was any."""
-        known = (text for position, text in reversed(self._changes) if position * 1000 // rate <= start_ms)
-        return next(known, self._changes[0][1] if self._changes else None)
+        for position, text in reversed(self._changes):
+            if position * 1000 // rate <= start_ms:
+                return text
+        return self._changes[0][1] if self._changes else None

@@ -7,6 +7,7 @@ import inspect
 from collections import deque
 from typing import Any
 
+from .config import OpenAIASRConfig
 from .realtime import events as ev
 from .realtime.errors import mask_keys
 from .realtime.ledger import State
@@ -64,6 +65,11 @@ class Telemetry:
         self._user_rest = 0.0
         self._silence_rest = 0.0
 
+    @property
+    def debug(self) -> bool:
+        """Whether lines of that level go out: what comes often is put into words only then."""
+        return self.level == "debug"
+
     def _log(self, level: str, message: str, category: str) -> None:
         if self.env is not None and _LEVELS.index(level) >= _LEVELS.index(self.level):
             getattr(self.env, f"log_{level}")(self.redact(message), category=category)
@@ -86,8 +92,8 @@ class Telemetry:
 
     def result(self, event: ev.Transcript) -> None:
         """Log a result; with its text only if our own level is debug."""
-        kind = "final" if event.final else "partial"
-        if self.level == "debug":
+        if self.debug:
+            kind = "final" if event.final else "partial"
             self.vendor("debug", f"vendor_result: {kind} {event.start_ms}+{event.duration_ms} ms: {event.text}")
         elif event.final:
             self.vendor(
@@ -130,17 +136,17 @@ class Telemetry:
 def asr_info(event: ev.Transcript, vendor: str, model: str) -> dict[str, Any]:
     """`metadata.asr_info` of a result. Holds no null: TEN's properties have none."""
     info: dict[str, Any] = {"vendor": vendor, "model": model}
-    optional = {
-        "item_id": event.item_id or None,
-        "confidence": event.confidence,
-        "usage": _without_null(event.usage) or None,
-        "speaker": event.speaker,
-        "late": event.late or None,
-        "promoted": event.promoted or None,
-        "replayed": event.replayed or None,
-        "retracted": event.retracted or None,
-    }
-    info.update({key: value for key, value in optional.items() if value is not None})
+    if event.item_id:
+        info["item_id"] = event.item_id
+    if event.confidence is not None:
+        info["confidence"] = event.confidence
+    if event.usage and (usage := _without_null(event.usage)):
+        info["usage"] = usage
+    if event.speaker is not None:
+        info["speaker"] = event.speaker
+    for mark in ("late", "promoted", "replayed", "retracted"):
+        if getattr(event, mark):
+            info[mark] = True
     return info
 
 
@@ -148,6 +154,37 @@ def _without_null(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_null(inner) for key, inner in value.items() if inner is not None}
     return value
+
+
+class Wording:
+    """How a configuration, once in force, is told in every result and report: worked out once, not for each."""
+
+    LANGUAGES = 64
+    "Languages a server may detect in a call and still be looked up; nobody speaks more."
+
+    def __init__(self, config: OpenAIASRConfig | None) -> None:
+        self._config = config
+        self._languages: dict[str | None, str] = {}
+        self.model = config.input_audio_transcription.model if config else ""
+        self.vendor_metadata: dict[str, Any] = {}
+        "Whose connection it is; empty without a configuration."
+        if config is not None:
+            settings = config.connection
+            self.vendor_metadata = {
+                "key": "***" if settings.api_key_command else key_fingerprint(settings.api_key or ""),
+                "url": settings.display_url,
+                "model": self.model,
+            }
+
+    def language(self, detected: str | None) -> str:
+        """The tag of a result in which the server heard *detected*."""
+        assert self._config is not None
+        tag = self._languages.get(detected)
+        if tag is None:
+            if len(self._languages) >= self.LANGUAGES:
+                self._languages.clear()
+            tag = self._languages[detected] = self._config.result_language(detected)
+        return tag
 
 
 def key_fingerprint(key: str) -> str:

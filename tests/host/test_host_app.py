@@ -233,6 +233,33 @@ def test_an_extension_that_does_not_stop_is_cancelled_and_named() -> None:
     assert "did not stop within 0.5 s" in str(run.error) and "stuck (in on_stop)" in str(run.error)
 
 
+def test_a_handler_that_waits_for_ever_is_cancelled_with_its_extension() -> None:
+    ends: list[str] = []
+
+    class Stuck(AsyncExtension):
+        async def on_start(self, ten_env) -> None:
+            await ten_env.send_data(Data.create("d"))
+
+        async def on_data(self, ten_env, data) -> None:
+            host.stop()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ends.append("on_data")
+
+        async def on_stop(self, ten_env) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0)  # the loop itself cancels what is left, but only after this
+                ends.append("on_stop")
+
+    connections = [{"extension": "stuck", "data": [{"name": "d", "dest": [{"extension": "stuck"}]}]}]
+    host = Host(app_property(graph("g", {"stuck": {}}, connections)), addons={"stuck": Stuck}, stop_timeout_s=0.5)
+    host.run(timeout_s=30)
+    assert ends == ["on_data", "on_stop"]
+
+
 def test_strict_runs_fail_on_names_the_graph_does_not_connect() -> None:
     class Loose(AsyncExtension):
         async def on_start(self, ten_env) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -133,6 +134,26 @@ def test_contract_schema_drops_on_the_way_in(register, caplog) -> None:
     assert [drop.reason for drop in tester.dropped_messages] == [reason for _, reason in INVALID]
     assert {drop.receiver for drop in tester.dropped_messages} == {"in"}
     assert sum("invalid schema" in record.message for record in caplog.records) == len(INVALID)
+
+
+def test_enums_are_of_their_base_type(register, run_single) -> None:
+    class Colour(str, Enum):
+        RED = "red"
+
+    class Out(AsyncExtension):
+        async def on_start(self, ten_env) -> None:
+            data = Data.create("d")
+            data.set_property_string("text", Colour.RED)
+            data.set_property_int("small", StatusCode.ERROR)
+            await ten_env.send_data(data)
+            data = Data.create("d")
+            data.set_property_string("start_ms", Colour.RED)
+            await ten_env.send_data(data)
+            await ten_env.send_data(Data.create("end"))
+
+    tester = run_single(Collector, register("out", Out, api=data_api("out")))
+    assert tester.received == [{"text": "red", "small": 1}]
+    assert [drop.reason for drop in tester.dropped_messages] == ["start_ms must be int64, not string"]
 
 
 def test_contract_fire_and_forget_sends_return_none(register, run_single) -> None:

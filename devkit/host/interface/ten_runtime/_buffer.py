@@ -14,14 +14,14 @@ class BufferMsg(Msg):
         """Give the message *size* zero bytes. Raises ValueError unless *size* is positive."""
         if size <= 0:
             raise ValueError(f"buffer size must be positive, not {size}")
-        self._live().buf = bytearray(size)
+        self._content.buf = bytearray(size)
 
     def lock_buf(self) -> memoryview:
         """Return a writable view of the message's memory. Raises RuntimeError when none was allocated.
 
         The message cannot be sent until :meth:`unlock_buf` was called as often as this.
         """
-        content = self._live()
+        content = self._content
         if content.buf is None:
             raise RuntimeError(f"message {content.name!r} has no buffer to lock: call alloc_buf first")
         content.locks += 1
@@ -29,7 +29,7 @@ class BufferMsg(Msg):
 
     def unlock_buf(self, buf: memoryview) -> None:
         """End one lock. Raises ValueError for an empty view, RuntimeError when *buf* is not what was locked."""
-        content = self._live()
+        content = self._content
         if len(buf) == 0:
             raise ValueError("unlock_buf needs the view that lock_buf returned, not an empty one")
         if content.locks == 0 or content.buf is None:
@@ -40,7 +40,7 @@ class BufferMsg(Msg):
 
     def get_buf(self) -> bytearray:
         """Return a copy of the buffer, empty when none was allocated."""
-        buf = self._live().buf
+        buf = self._content.buf
         return bytearray() if buf is None else bytearray(buf)
 
 

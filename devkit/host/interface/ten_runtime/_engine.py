@@ -147,17 +147,13 @@ class Graph:
     def node(self, name: str) -> Node | None:
         return self._nodes.get(name)
 
-    def send(self, sender: Node, msg: Msg) -> TenError | None:
-        """Send data or a frame; from any thread. Returns what became of it; the message object is empty after."""
-        content = msg._take()
-        return self._send(sender, content, None)
-
     def send_cmd(self, sender: Node, msg: Msg, handler: ResultHandler, every: bool) -> TenError | None:
         """Send a command; *handler* gets its results on the sender's loop unless an error is returned."""
-        content = msg._take()
-        return self._send(sender, content, ReplyBox(sender, handler, every))
+        return self.send(sender, msg, ReplyBox(sender, handler, every))
 
-    def _send(self, sender: Node, content: Content, reply: ReplyBox | None) -> TenError | None:
+    def send(self, sender: Node, msg: Msg, reply: ReplyBox | None = None) -> TenError | None:
+        """Send a message; from any thread. Returns what became of it; the message object is empty after."""
+        content = msg._take()
         if sender.closed:
             return TenError.create(TenErrorCode.ErrorCodeTenIsClosed, f"{sender.name!r} is closed")
         if content.locks:
@@ -171,7 +167,10 @@ class Graph:
         routes = self._spec.routes.get((sender.name, content.kind, content.name)) or self._fallback.get(sender.name)
         if not routes:
             return self._drop(_drops.UNCONNECTED, sender, content, "no connection of the graph takes it")
-        self._deliver([(self._nodes[route.extension], route) for route in routes], content, reply)
+        if len(routes) == 1 and reply is None:  # a frame's way, nearly always
+            self._nodes[routes[0].extension].deliver(content, routes[0].conversion)
+        else:
+            self._deliver([(self._nodes[route.extension], route) for route in routes], content, reply)
         return None
 
     def _send_to_locs(self, sender: Node, content: Content, reply: ReplyBox | None) -> TenError | None:

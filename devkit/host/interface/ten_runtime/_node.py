@@ -28,8 +28,12 @@ from .video_frame import VideoFrame
 if TYPE_CHECKING:
     from ._engine import Graph
 
-_HOOKS = {"cmd": "on_cmd", "data": "on_data", "audio_frame": "on_audio_frame", "video_frame": "on_video_frame"}
-_CLASSES: dict[str, type[Msg]] = {"cmd": Cmd, "data": Data, "audio_frame": AudioFrame, "video_frame": VideoFrame}
+_HANDLERS: dict[str, tuple[type[Msg], str]] = {
+    "cmd": (Cmd, "on_cmd"),
+    "data": (Data, "on_data"),
+    "audio_frame": (AudioFrame, "on_audio_frame"),
+    "video_frame": (VideoFrame, "on_video_frame"),
+}
 
 
 class Actor(Protocol):
@@ -39,7 +43,8 @@ class Actor(Protocol):
     """True for testers: on_stop does not wait for an on_start that still runs."""
 
     immediate: bool
-    """True when :meth:`handle` only makes a coroutine, so a message may be handed over while another is."""
+    """True when :meth:`handle` only makes a coroutine, to be run in a task of its own: a message may be handed over
+    while another is."""
 
     def attach(self, node: Node) -> None:
         """Called once, before any hook."""
@@ -75,6 +80,8 @@ class Node:
         self._deinitialising = False
         self._waiting: list[tuple[Content, Conversion | None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        "Stages of its life; messages have tasks of the name below."
+        self._task_name = f"{graph.graph_id}/{spec.name}"
         self._open_cmds: dict[ReturnPath, str] = {}
         self._begun = False
         self._abandoned = False
@@ -214,25 +221,30 @@ class Node:
         if problem is not None:
             self._reject(content, problem)
             return
-        content.dests = []
+        if content.dests:
+            content.dests = []
         if isinstance(content, CmdContent) and content.return_path is not None:
             self._open_cmds[content.return_path] = content.name
         self._dispatch(content)
 
     def _dispatch(self, content: Content) -> None:
-        msg = _CLASSES[content.kind]._wrap(content)
-        hook = _HOOKS[content.kind]
+        cls, hook = _HANDLERS[content.kind]
+        msg = cls._wrap(content)
+        if self._actor.immediate:
+            # By its name it is found when it must be cancelled: a record of it would cost more than the task.
+            self.thread.loop.create_task(self._handle(hook, msg), name=self._task_name)
+            return
         try:
-            pending = self._actor.handle(hook, msg)
+            self._actor.handle(hook, msg)
         except BaseException as error:
             self._fail(hook, error)
-            return
-        if pending is not None:
-            self._spawn(self._handle(pending, hook))
 
-    async def _handle(self, pending: Awaitable[None], hook: str) -> None:
+    async def _handle(self, hook: str, msg: Msg) -> None:
+        """A message's own task, as in TEN: handlers begin in the order of arrival and interleave where they wait."""
         try:
-            await pending
+            pending = self._actor.handle(hook, msg)
+            if pending is not None:
+                await pending
         except asyncio.CancelledError:
             raise
         except BaseException as error:
@@ -254,7 +266,8 @@ class Node:
 
     def _cancel_all(self) -> None:
         self._abandoned = True
-        for task in list(self._tasks):
+        handlers = [task for task in asyncio.all_tasks(self.thread.loop) if task.get_name() == self._task_name]
+        for task in [*self._tasks, *handlers]:
             task.cancel()
 
     def _close(self) -> None:

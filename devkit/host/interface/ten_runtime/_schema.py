@@ -23,57 +23,69 @@ _INTEGERS = {f"int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in
 _EMBEDDED_INTERFACES = "ten_ai_base.interface_files"
 
 
-def type_name(value: Any) -> str:
-    """Return TEN's name for the type of a property value."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, int):
-        return "int64"
-    if isinstance(value, float):
-        return "float64"
-    if isinstance(value, str):
-        return "string"
-    if isinstance(value, (bytes, bytearray)):
-        return "buf"
-    return "array" if isinstance(value, list) else "object"
+# bool before int, which it is a kind of.
+_TYPE_NAMES: dict[type, str] = {
+    type(None): "null", bool: "bool", int: "int64", float: "float64", str: "string",
+    bytes: "buf", bytearray: "buf", list: "array", dict: "object",
+}  # fmt: skip
 
 
-def find_problem(schema: dict[str, Any], value: Any, where: str) -> str | None:
-    """Return why *value* does not fit *schema*, naming the property, or None when it fits."""
+# Of these the type is all there is to look at.
+_PLAIN = {"string": str, "bool": bool, "float64": float}
+
+
+def _type_name(value: Any) -> str:
+    """Return TEN's name for the type of a property value; that of an enum is its base's."""
+    exact = _TYPE_NAMES.get(type(value))
+    if exact is not None:
+        return exact
+    return next((name for kind, name in _TYPE_NAMES.items() if isinstance(value, kind)), "object")
+
+
+def _find_problem(schema: dict[str, Any], value: Any) -> str | None:
+    """Return why *value* does not fit *schema*, or None when it fits.
+
+    The text begins where the property's name ends: whoever knows the name puts it in front. So a message that fits,
+    which is nearly every one, costs no text.
+    """
     declared = schema["type"]
-    actual = type_name(value)
+    actual = _type_name(value)
     if declared in _INTEGERS:
         low, high = _INTEGERS[declared]
         if actual != "int64":
-            return f"{where} must be {declared}, not {actual}"
-        return None if low <= value <= high else f"{where} must be {declared}, and {value} does not fit"
-    if declared in ("float32", "float64"):
-        return None if actual == "float64" else f"{where} must be {declared}, not {actual}"
+            return f" must be {declared}, not {actual}"
+        return None if low <= value <= high else f" must be {declared}, and {value} does not fit"
+    if declared == "float32":
+        return None if actual == "float64" else f" must be {declared}, not {actual}"
     if declared != actual:
-        return f"{where} must be {declared}, not {actual}"
+        return f" must be {declared}, not {actual}"
     if declared == "object":
-        return find_object_problem(schema, value, where + ".")
+        problem = find_object_problem(schema, value)
+        return None if problem is None else f".{problem}"
     if declared == "array":
         items = schema["items"]
         for index, item in enumerate(value):
-            problem = find_problem(items, item, f"{where}[{index}]")
+            problem = _find_problem(items, item)
             if problem is not None:
-                return problem
+                return f"[{index}]{problem}"
     return None
 
 
-def find_object_problem(schema: dict[str, Any], value: dict[str, Any], prefix: str = "") -> str | None:
-    """Return the first problem among the declared properties of an object, or None."""
-    for name, declared in schema.get("properties", {}).items():
-        if name in value:
-            problem = find_problem(declared, value[name], prefix + name)
-            if problem is not None:
-                return problem
-    for name in schema.get("required", ()):
-        if name not in value:
-            return f"{prefix}{name} is required and missing"
+def find_object_problem(schema: dict[str, Any], value: dict[str, Any]) -> str | None:
+    """Return the first problem among the declared properties of an object, naming the property, or None."""
+    if "properties" in schema:
+        for name, declared in schema["properties"].items():
+            if name in value:
+                fits = _PLAIN.get(declared["type"])
+                if fits is type(value[name]):
+                    continue
+                problem = _find_problem(declared, value[name])
+                if problem is not None:
+                    return f"{name}{problem}"
+    if "required" in schema:
+        for name in schema["required"]:
+            if name not in value:
+                return f"{name} is required and missing"
     return None
 
 

@@ -30,6 +30,7 @@ class LoopThread:
         self.loop = _new_loop()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
+        self._ident = self._thread.ident
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -43,7 +44,7 @@ class LoopThread:
     @property
     def here(self) -> bool:
         """True when the caller runs in this thread."""
-        return threading.get_ident() == self._thread.ident
+        return threading.get_ident() == self._ident
 
     def call(self, function: Callable[..., Any], *args: Any) -> bool:
         """Run *function* on the loop, in the order of calls; False when the loop has ended."""

@@ -13,14 +13,19 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+# Made once: json.loads and json.dumps make a new one for each call that asks for anything special.
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
 def parse_json(text: str) -> Any:
     """Return the value of a JSON text. Raises ValueError for anything that is not strict JSON."""
-    return json.loads(text, parse_constant=_refuse_constant)
+    return _decoder.decode(text)
 
 
 def dump_json(value: Any) -> str:
     """Return compact JSON text. Raises TypeError or ValueError for what JSON cannot hold (buffers, NaN)."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _encoder.encode(value)
 
 
 def copy_value(value: Any) -> Any:

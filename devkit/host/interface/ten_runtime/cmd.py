@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from ._content import CmdContent
 from .msg import Msg
 
@@ -11,12 +9,11 @@ from .msg import Msg
 class Cmd(Msg):
     """A named command."""
 
+    _content: CmdContent
+
     @classmethod
     def create(cls, name: str) -> Cmd:
         return cls._wrap(CmdContent(name))
 
     def clone(self) -> Cmd:
-        return type(self)._wrap(self._live().clone())
-
-    def _fields(self) -> CmdContent:
-        return cast(CmdContent, self._live())
+        return type(self)._wrap(self._content.clone())

@@ -14,4 +14,4 @@ class Data(BufferMsg):
         return cls._wrap(Content(name))
 
     def clone(self) -> Data:
-        return Data._wrap(self._live().clone())
+        return Data._wrap(self._content.clone())

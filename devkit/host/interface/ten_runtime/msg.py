@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 from ._content import Content
 from ._values import INT64_MAX, INT64_MIN, dump_json, get_at, parse_json, set_at
@@ -12,10 +12,24 @@ from .loc import Loc
 MsgT = TypeVar("MsgT", bound="Msg")
 
 
+class _Gone:
+    """Takes the place of what was sent, so that no call has to look whether it was."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise ValueError("this message is invalidated: it was sent; clone() it before sending to keep a copy")
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        self.__getattr__(name)
+
+
+_GONE = cast(Content, _Gone())
+
+
 class Msg:
     """A message in the hands of one extension. Sending it empties this object: ``clone()`` first to keep a copy."""
 
-    _content: Content | None
+    _content: Content
+    "Any use of it raises ValueError once the message was sent."
 
     def __init__(self) -> None:
         raise NotImplementedError(f"use {type(self).__name__}.create(...)")
@@ -26,40 +40,34 @@ class Msg:
         msg._content = content
         return msg
 
-    def _live(self) -> Content:
-        content = self._content
-        if content is None:
-            raise ValueError(
-                f"this {type(self).__name__} is invalidated: it was sent; clone() it before sending to keep a copy"
-            )
-        return content
-
     def _take(self) -> Content:
-        """Move the content out; this object is empty from here on."""
-        content = self._live()
-        self._content = None
+        """Move the content out; this object is empty from here on. Raises ValueError if it is already."""
+        content = self._content
+        if content is _GONE:
+            content.name  # noqa: B018  (raises)
+        self._content = _GONE
         return content
 
     def get_name(self) -> str:
-        return self._live().name
+        return self._content.name
 
     def set_name(self, name: str) -> None:
-        self._live().name = need(name, str, "name")
+        self._content.name = need(name, str, "name")
 
     def get_source(self) -> Loc:
-        source = self._live().source
+        source = self._content.source
         return Loc(source.app_uri, source.graph_id, source.extension_name)
 
     def set_dests(self, dests: list[Loc]) -> TenError | None:
         """Send to *dests* instead of along the graph; an empty list goes back to the graph."""
         for dest in dests:
             need(dest, Loc, "dests")
-        self._live().dests = list(dests)
+        self._content.dests = list(dests)
         return None
 
     def set_property_from_json(self, path: str | None, json_str: str) -> TenError | None:
         """Store a JSON text at *path*; without a path it replaces all properties and must be an object."""
-        content = self._live()
+        content = self._content
         try:
             value = parse_json(need(json_str, str, "json_str"))
         except ValueError as error:
@@ -114,7 +122,7 @@ class Msg:
         return self._set(path, bytes(value))
 
     def _get(self, path: str | None) -> tuple[Any, TenError | None]:
-        content = self._live()
+        content = self._content
         if path == "ten.name":
             return content.name, None
         try:
@@ -125,7 +133,7 @@ class Msg:
             return None, TenError.create(TenErrorCode.ErrorCodeInvalidArgument, str(error))
 
     def _set(self, path: str, value: Any) -> TenError | None:
-        content = self._live()
+        content = self._content
         if path == "ten.name" and isinstance(value, str):
             content.name = value
             return None

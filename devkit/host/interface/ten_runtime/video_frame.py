@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import cast
 
 from ._buffer import BufferMsg
 from ._content import VideoContent
@@ -23,49 +22,48 @@ class PixelFmt(IntEnum):
 class VideoFrame(BufferMsg):
     """A named picture with its buffer."""
 
+    _content: VideoContent
+
     @classmethod
     def create(cls, name: str) -> VideoFrame:
         return cls._wrap(VideoContent(name))
 
     def clone(self) -> VideoFrame:
-        return VideoFrame._wrap(self._live().clone())
+        return VideoFrame._wrap(self._content.clone())
 
     def get_buf(self) -> bytearray:
         """Return a copy of the buffer. Raises SystemError when none was allocated, as TEN's frames do."""
-        buf = self._live().buf
+        buf = self._content.buf
         if buf is None:
             raise SystemError(f"video frame {self.get_name()!r} has no buffer")
         return bytearray(buf)
 
-    def _fields(self) -> VideoContent:
-        return cast(VideoContent, self._live())
-
     def get_width(self) -> int:
-        return self._fields().width
+        return self._content.width
 
     def set_width(self, width: int) -> None:
-        self._fields().width = width
+        self._content.width = width
 
     def get_height(self) -> int:
-        return self._fields().height
+        return self._content.height
 
     def set_height(self, height: int) -> None:
-        self._fields().height = height
+        self._content.height = height
 
     def get_timestamp(self) -> int:
-        return self._fields().timestamp
+        return self._content.timestamp
 
     def set_timestamp(self, timestamp: int) -> None:
-        self._fields().timestamp = timestamp
+        self._content.timestamp = timestamp
 
     def get_pixel_fmt(self) -> int:
-        return self._fields().pixel_fmt
+        return self._content.pixel_fmt
 
     def set_pixel_fmt(self, pixel_fmt: PixelFmt) -> None:
-        self._fields().pixel_fmt = int(pixel_fmt)
+        self._content.pixel_fmt = int(pixel_fmt)
 
     def is_eof(self) -> bool:
-        return self._fields().eof
+        return self._content.eof
 
     def set_eof(self, is_eof: bool) -> None:
-        self._fields().eof = bool(is_eof)
+        self._content.eof = bool(is_eof)

@@ -282,7 +282,8 @@ class ASRBase(AsyncExtension):
         await self._send_metrics({"actual_send": sent, "actual_send_delta": delta})
 
     async def _send_metrics(self, metrics: dict[str, Any]) -> None:
-        await self._send_asr_metrics(ModuleMetrics(module=ModuleType.ASR, vendor=self.vendor(), metrics=metrics))
+        told = ModuleMetrics(module=ModuleType.ASR, vendor=self.vendor(), metrics=metrics, metadata={})
+        await self._send_asr_metrics(told)
 
     async def _send_asr_metrics(self, metrics: ModuleMetrics) -> None:
         """All metrics go through here, in every generation; a subclass may hold them back."""

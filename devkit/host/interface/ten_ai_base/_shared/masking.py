@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ def mask_secret(secret: str) -> str:
     return f"{ends(secret)}#{hashlib.sha256(secret.encode()).hexdigest()[:8]}" if secret else ""
 
 
+@functools.lru_cache(maxsize=256)
 def is_secret_name(name: str) -> bool:
     """Whether a value of that name is a secret."""
     return re.sub("[^a-z0-9]", "", name.lower()) in SECRET_NAMES
