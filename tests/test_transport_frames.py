@@ -337,6 +337,10 @@ async def test_a_receiver_that_fails_ends_the_connection_and_its_words_go_nowher
             super().message(data)
             raise ValueError("sk-canary heard " + data.decode())
 
+        def closed(self, code: int, reason: str) -> None:
+            super().closed(code, reason)
+            raise KeyError("sk-canary again")
+
     async def behave(peer: RawPeer) -> None:
         peer.say(frame(TEXT, b"one"), frame(TEXT, b"two"))
         await peer.gone()
@@ -347,4 +351,4 @@ async def test_a_receiver_that_fails_ends_the_connection_and_its_words_go_nowher
         (await dial_websocket(url, {}, Endpoint())).start(noted)
         assert await noted.end() == (1006, "ValueError")
     assert noted.news == [b"one", (1006, "ValueError")]
-    assert "ValueError" in caplog.text and "canary" not in caplog.text
+    assert "ValueError" in caplog.text and "KeyError" in caplog.text and "canary" not in caplog.text
