@@ -215,13 +215,17 @@ class Session(LiveChanges):
             cause = "not_started" if self.state is S.IDLE else "fatal"
             stream.enforce_window(window_s=NOT_STARTED_WINDOW_S, idle_cause=cause)
         else:
-            window = self.options.replay_window_ms / 1000 or MIN_WINDOW_S
-            stream.enforce_window(window_s=window, answering=self.connected)
+            stream.enforce_window(window_s=self._window_s, answering=self.connected)
             self._limit_length()
             if self._conn is not None and self._conn.ready:
                 self._watchdog.listen(self._conn, now)
         stream.book.losses.next_frame()
         stream.bound(now)
+
+    @property
+    def _window_s(self) -> float:
+        """Seconds of audio that are kept."""
+        return self.options.replay_window_ms / 1000 or MIN_WINDOW_S
 
     def _find_steady(self) -> None:
         """See whether the audio that comes next needs nothing but to be sent, or kept, and for how long."""
@@ -241,7 +245,8 @@ class Session(LiveChanges):
         else:
             return
         until = self._looked_after + stream.samples(LOOK_AFTER_MS)
-        self._steady_until = min(until, stream.must_look_at())
+        full = stream.ledger.kept_from + round(self._window_s * stream.rate)
+        self._steady_until = min(until, full, stream.must_look_at())
 
     def _limit_length(self) -> None:
         self._turns.limit_length()

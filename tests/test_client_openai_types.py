@@ -107,7 +107,7 @@ def configurations() -> Iterator[SessionOptions]:
     for family in [*(rules.family for rules in MODEL_FAMILIES), "tomorrows-model"]:
         for detection in turns:
             yield SessionOptions(
-                transcription=TranscriptionOptions(**{**told.__dict__, "model": family}),
+                transcription=msgspec.structs.replace(told, model=family),
                 turn_detection=detection,
                 noise_reduction=NoiseReductionOptions("far_field", 0.5),
                 include=(LOGPROBS,),

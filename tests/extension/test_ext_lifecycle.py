@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -216,11 +217,12 @@ def test_it_stops_when_the_server_has_stopped_reading() -> None:
 
     async def deaf(peer: Peer) -> None:
         await peer.configure()
+        peer.socket.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         peer.socket.transport.pause_reading()
 
     async def scenario(call: Call) -> None:
         await call.connected()
-        await call.send(ToneScript().say(1, ms=1000).pcm * 40, frame_bytes=32_000)
+        await call.send(ToneScript().say(1, ms=1000).pcm * 120, frame_bytes=32_000)
         await call.until("a lag", lambda: any(m["lag_ms"] > 5000 for m in call.metric("vendor_metrics")))
 
     with FakeServer(deaf) as server:
