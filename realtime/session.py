@@ -393,9 +393,8 @@ class Session(LiveChanges):
         if c:
             c.in_flight = max(0, c.in_flight - count)
             c.blocked_since = None if c.in_flight == 0 else now
-            if c.in_flight == 0:
-                self._send_next(c, now)
-                self._find_steady()
+            self._serve(c, now)
+            self._find_steady()
 
     def pong_received(self, conn: int, now: float) -> None:
         """The newest ping was answered."""
@@ -772,10 +771,7 @@ class Session(LiveChanges):
         self._advance_updates(now)
         self._advance_rollover(now)
         for conn in self._connections():
-            if conn.in_flight == 0:
-                self._send_next(conn, now)
-            if ping_due(conn, self.options, now):
-                self._actions.append(Ping(conn.id))
+            self._serve(conn, now)
         self._finalizer.advance(now)
         self._close_settled(now)
         self._stream.book.losses.flush(keep_growing=True)
@@ -783,6 +779,13 @@ class Session(LiveChanges):
             self._stopped(now)
         self._stream.tell_sent()
         self._find_steady()
+
+    def _serve(self, conn: Connection, now: float) -> None:
+        """What *conn* wants written now."""
+        if conn.in_flight == 0:
+            self._send_next(conn, now)
+        if ping_due(conn, self.options, now):
+            self._actions.append(Ping(conn.id))
 
     def _send_next(self, conn: Connection, now: float) -> None:
         message: bytes | None
