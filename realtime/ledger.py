@@ -148,6 +148,8 @@ class Ledger:
 
     def next_unsent(self, start: int, end: int) -> tuple[int, int] | None:
         """First stretch of [start, end) that is to be sent with the stream; what a repair sends is not."""
+        if not self.totals[State.PENDING]:
+            return None
         for first, last, fate in self._fates.runs(start, end):
             if fate.state is State.PENDING and not fate.turn:
                 return first, last

@@ -74,6 +74,8 @@ class Folding:
 
     def deadline(self) -> float:
         """When a count is due to be told; infinite when there is none."""
+        if not self._series:
+            return math.inf
         return min((series.until for series in self._series.values() if series.folded), default=math.inf)
 
     def advance(self, now: float) -> None:

@@ -125,6 +125,7 @@ class Session(LiveChanges):
     @property
     def stats(self) -> SessionStats:
         """Counters."""
+        self._stream.tell_sent()
         return self._stream.stats
 
     @property
@@ -319,6 +320,7 @@ class Session(LiveChanges):
         for conn in self._connections():
             self._close(conn, 1000)
         self._dial_at = None
+        stream.tell_sent()
         self._enter(S.STOPPED)
         self._advance_updates(now)
 
@@ -690,14 +692,13 @@ class Session(LiveChanges):
 
     def get_timer(self) -> float | None:
         """When `handle_timer` is due, in the time of `now`; None if nothing is."""
-        due = min(
-            math.inf if self._dial_at is None else self._dial_at,
-            self._drain_deadline if self.state is S.DRAINING else math.inf,
-            self._updates.deadline(),
-            self._finalizer.deadline(),
-            self._stream.book.hold_deadline(),
-            self._reports.folding.deadline(),
-        )
+        due = min(self._updates.deadline(), self._stream.book.hold_deadline(), self._reports.folding.deadline())
+        if self._dial_at is not None:
+            due = min(due, self._dial_at)
+        if self.state is S.DRAINING:
+            due = min(due, self._drain_deadline)
+        if self._finalizer.open:
+            due = min(due, self._finalizer.deadline())
         for conn in self._connections():
             due = min(due, deadline(conn, self.options))
         main = self._conn
@@ -764,20 +765,22 @@ class Session(LiveChanges):
     # The pump -----------------------------------------------------------------------------------------------
 
     def _flush(self, now: float) -> None:
-        """Put what can be sent into the actions, and settle what is complete."""
+        """Put what can be sent into the actions, and settle what is complete. Most of it is nearly always nothing."""
         accepted = self._stream.ledger.accepted
         if self._steady_until <= accepted and self._looked_after < accepted and self.state is not S.STOPPED:
             self._look_after(now)
-        self._advance_updates(now)
+        if self._updates.current is not None:
+            self._advance_updates(now)
         self._advance_rollover(now)
         for conn in self._connections():
             self._serve(conn, now)
-        self._finalizer.advance(now)
+        if self._finalizer.open:
+            self._finalizer.advance(now)
         self._close_settled(now)
         self._stream.book.losses.flush(keep_growing=True)
         if self.state is S.DRAINING and self._drained(now):
             self._stopped(now)
-        self._stream.tell_sent()
+        self._stream.tell_sent(few=self.state is not S.READY)
         self._find_steady()
 
     def _serve(self, conn: Connection, now: float) -> None:

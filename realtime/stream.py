@@ -20,6 +20,8 @@ QUIET_GRACE_S = 1.0
 LEAD_IN_MARGIN_MS = 100
 "Kept with the prefix padding in front of speech: a detector's windows and ours do not begin at the same sample."
 QUIET_MS = 100
+WORTH_TELLING_MS = 100
+"Less audio than this is told of as sent when there is more, but for the first."
 LENGTH_SOFT = 0.8
 "From this part of `max_turn_ms` on a turn ends at the next quiet place."
 NOT_STARTED_WINDOW_S = 2.0
@@ -73,7 +75,7 @@ class Stream:
         self._gated_until = 0
         self._sent_user = self._sent_silence = 0
         "Samples sent and not told of yet; the second are synthetic ones."
-        self._stats = SessionStats()
+        self.stats = SessionStats()
 
     def set_rate(self, options: SessionOptions, level: LevelMarker) -> None:
         """Take the rate of *options*; only before the first audio."""
@@ -106,7 +108,6 @@ class Stream:
 
     def emit(self, event: Event) -> None:
         """Queue *event* for the user."""
-        self.tell_sent()
         self.events.append(event)
 
     def note_sent(self, user: int, replayed: int, silence: int) -> None:
@@ -114,22 +115,17 @@ class Stream:
         self._sent_user += user
         self._sent_silence += silence
         if replayed:
-            self._stats.replayed_ms += replayed * 1000 / self.rate
+            self.stats.replayed_ms += replayed * 1000 / self.rate
 
-    @property
-    def stats(self) -> SessionStats:
-        """Counters."""
-        self.tell_sent()
-        return self._stats
-
-    def tell_sent(self) -> None:
-        """Queue `AudioSent` for what was sent since the last, and count it; neighbours become one."""
-        if not self._sent_user and not self._sent_silence:
+    def tell_sent(self, *, few: bool = True) -> None:
+        """Queue `AudioSent` for what was sent since the last, and count it; if that is a *few* milliseconds, too."""
+        sent = self._sent_user + self._sent_silence
+        if not sent or (not few and self.stats.sent_user_ms and sent * 1000 < WORTH_TELLING_MS * self.rate):
             return
         user_ms, silence_ms = self._sent_user * 1000 / self.rate, self._sent_silence * 1000 / self.rate
         self._sent_user = self._sent_silence = 0
-        self._stats.sent_user_ms += user_ms
-        self._stats.sent_silence_ms += silence_ms
+        self.stats.sent_user_ms += user_ms
+        self.stats.sent_silence_ms += silence_ms
         last = self.events[-1] if self.events else None
         if isinstance(last, AudioSent):
             self.events.pop()
@@ -182,10 +178,11 @@ class Stream:
 
     def must_look_at(self) -> int:
         """Position from which on the length of an open turn matters: up to there it may grow unseen."""
-        soft = self.samples(self._longest_turn_ms * LENGTH_SOFT)
-        settled = self.ledger.settled_until
-        begins = [max(turn.span_start, settled) for turn in self.book.turns if turn.span_end is None]
-        return min(begins, default=self.ledger.accepted) + soft
+        begin, settled = self.ledger.accepted, self.ledger.settled_until
+        for turn in self.book.turns:
+            if turn.span_end is None:
+                begin = min(begin, max(turn.span_start, settled))
+        return begin + self.samples(self._longest_turn_ms * LENGTH_SOFT)
 
     @property
     def _longest_turn_ms(self) -> int:

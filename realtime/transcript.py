@@ -247,6 +247,8 @@ class TranscriptBook:
 
     def hold_deadline(self) -> float:
         """When the turn that holds the order is given up; infinite when nothing waits."""
+        if len(self.turns) < 2:
+            return math.inf
         blocking: Turn | None = None
         for turn in self.turns:
             if turn.phase is Phase.READY and blocking is not None:
