@@ -28,12 +28,15 @@ _ROOM = SAMPLE_RATE // 2
 _BEFORE = 64
 "Samples of context a window may ask for."
 _SIZE = _BEFORE + _HISTORY + _ROOM
+# The model need not hear windows in which no block of 4 ms reaches -60 dBFS or comes within 40 dB of the loudest of
+# the last turn (before the first turn -66 dBFS: the caller may be faint), once it has heard enough of them in a row to
+# be at rest. When sound comes back, it first hears again what was just before. Found by comparing turns with those of
+# every window heard, in noise of many kinds: bench/vad_turns.py.
 _SILENT = 10 ** (30 / 10)
-"The model need not hear windows in which no 4 ms block reaches this (-60 dBFS), ..."
+_SILENT_AT_FIRST = 10 ** (24 / 10)
+_FAR_BELOW = 10 ** (-40 / 10)
 _SILENT_WINDOWS = 30
-"... once it has heard as many in a row as bring it to rest."
 _RUN_IN = 16
-"Windows before the first that is not silent, which it then hears again, so that its state is of what was just heard."
 _PIECE = 2 * _ROOM
 "Bytes taken at a time by who judges them at once."
 _MAYBE = 10 ** (36 / 10)
@@ -115,6 +118,7 @@ class TurnDetector:
         self._model_at = 0
         "Up to where the model has heard; behind `_judged` if silence was not put to it."
         self._silent_windows = 0
+        self._silent = _SILENT_AT_FIRST
         self._events: list[TurnEvent] = []
         self.asks = False
         "Whether the next window has been measured and the model must hear what `window` gives."
@@ -245,7 +249,7 @@ class TurnDetector:
     def measured(self, powers: Powers, loudest: float) -> None:
         """Take the block powers of the window; ask the model about it, or know without."""
         self._edges.add(powers)
-        self._silent_windows = self._silent_windows + 1 if loudest < _SILENT else 0
+        self._silent_windows = self._silent_windows + 1 if loudest < self._silent else 0
         self._loudest = loudest
         if self.failure is not None:
             self._note(float(loudest >= _MAYBE))
@@ -283,6 +287,8 @@ class TurnDetector:
         if self._heard is None:
             return
         self._peak = max(self._peak, level)
+        if self._open:
+            self._silent = min(_SILENT, self._peak * _FAR_BELOW)
         if not self._open and self._speech_windows >= self._needed:
             self._events.append(self._begin_turn(self.position))
         if self._quiet_since is not None:

