@@ -11,7 +11,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
 from .audio import vad
 from .audio.turns import TurnDetector, TurnEvent
@@ -167,7 +167,7 @@ class _Judge:
             self._timer = loop.call_soon(self._run, loop)
 
 
-_judges: WeakKeyDictionary[asyncio.AbstractEventLoop, _Judge] = WeakKeyDictionary()
+_judges: dict[asyncio.AbstractEventLoop, _Judge] = {}
 _judges_lock = threading.Lock()
 
 
@@ -175,5 +175,7 @@ def _judge_of(loop: asyncio.AbstractEventLoop) -> _Judge:
     with _judges_lock:
         judge = _judges.get(loop)
         if judge is None:
+            for closed in [one for one in _judges if one.is_closed()]:
+                del _judges[closed]
             judge = _judges[loop] = _Judge()
         return judge

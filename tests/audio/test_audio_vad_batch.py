@@ -141,6 +141,33 @@ def test_a_faint_caller_in_a_noisy_line_is_not_taken_for_silence() -> None:
         assert (len(model.given) == len(sound) // 512) is all_heard
 
 
+def test_before_the_first_word_less_counts_as_silence() -> None:
+    """Nobody knows yet how loud the caller is."""
+    for level_db, all_heard in ((-66.0, True), (-72.0, False)):
+        noise = np.random.default_rng(5).normal(0, 32_768 * 10 ** (level_db / 20), 5 * RATE).round().astype("<i2")
+        model = Recording()
+        TurnDetector(RATE, model).process(noise.tobytes())
+        assert (len(model.given) == len(noise) // 512) is all_heard
+
+
+def test_what_waits_for_the_model_is_kept_however_long_it_takes() -> None:
+    sound = call(1.5)
+    turns = TurnDetector(RATE, SileroDetector())
+    for begin in range(0, len(sound), 320):
+        turns.take(sound[begin : begin + 320].tobytes())
+    assert turns.waiting == len(sound) // 512
+    assert turns.close(turns.position) == alone(sound)
+    turns.take(bytes(640))
+    turns.process(bytes(64_000))
+    assert turns._buffer.nbytes < 100_000, "and then its room is given back"
+
+
+def test_without_a_model_the_first_loud_window_counts_too() -> None:
+    loud = np.random.default_rng(1).normal(0, 3_000, 3 * 512).astype("<i2").tobytes()
+    turns = TurnDetector(RATE, Broken(0), min_speech_ms=96)
+    assert turns.process(loud[:2_048]) == [] and len(turns.process(loud[2_048:])) == 1
+
+
 def test_a_model_that_fails_for_one_stream_touches_no_other_and_nothing_said_is_missed() -> None:
     sound = call(2.0)
     detectors = [TurnDetector(RATE, Broken(40 if number == 1 else 10_000)) for number in range(3)]
