@@ -180,6 +180,11 @@ class TurnDetector:
                 self._alone = WindowBatch(1)
             self._alone.judge((self,))
 
+    @property
+    def has_events(self) -> bool:
+        """Whether `events` returns any."""
+        return bool(self._events)
+
     def events(self) -> list[TurnEvent]:
         """What became certain since this was last asked."""
         events, self._events = self._events, []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -102,13 +103,13 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def test_windows_of_all_callers_are_judged_together() -> None:
     with virtual_time():
-        callers = [Caller() for _ in range(20)]
+        callers = [Caller() for _ in range(16)]
         await asyncio.gather(*(caller.say(CALL) for caller in callers))
         await asyncio.sleep(local_turns.DELAY_S)
     assert {caller.kinds for caller in callers} == {"SE"}
     marks = {tuple(event.position for event in caller.told) for caller in callers}
     assert len(marks) == 1 and abs(next(iter(marks))[1] - 700 * 16) <= 64
-    assert sum(Loud.calls) / len(Loud.calls) >= 15, Loud.calls
+    assert sum(Loud.calls) / len(Loud.calls) >= 14, Loud.calls
 
 
 async def test_a_turn_is_known_in_20_ms_of_its_window_and_at_once_if_there_is_nobody_else() -> None:
@@ -163,17 +164,24 @@ async def test_who_leaves_is_forgotten_and_may_come_back() -> None:
     assert not judge.streams, "a client that nobody stopped takes no place either"
 
 
-async def test_no_call_to_the_loop_judges_more_than_a_few_windows() -> None:
-    """All callers of a big process at once, and each with as much as may wait: the loop gets a word in between."""
+async def test_no_call_to_the_loop_judges_or_tells_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All callers of a big process at once, and each with as much as may wait: the loop gets a word in between.
+
+    The clock shows 0.6 ms more whenever one looks at it.
+    """
+    clock = (number * 0.0006 for number in itertools.count())
+    monkeypatch.setattr(local_turns, "_clock", lambda: next(clock))
     callers = [Caller() for _ in range(100)]
     for caller in callers:
         caller.turns.push(tone(1_900))
-    turns_of_loop, before = [], sum(Loud.calls)
+    turns_of_loop, before, told = [], sum(Loud.calls), []
     while any(caller.turns.detector.waiting for caller in callers):
         await asyncio.sleep(0)
         turns_of_loop.append(sum(Loud.calls) - before)
         before = sum(Loud.calls)
-    assert sum(Loud.calls) == 100 * 59 and max(turns_of_loop) <= vad.MAX_TOGETHER + 15
+        told.append(sum(len(caller.told) for caller in callers))
+    assert max(b - a for a, b in itertools.pairwise(told)) <= 2 and told[-1] == 100
+    assert sum(Loud.calls) == 100 * 59 and max(turns_of_loop) <= 2 * vad.MAX_TOGETHER
     assert {caller.kinds for caller in callers} == {"S"}
 
 
