@@ -36,7 +36,7 @@ _SILENT = 10 ** (30 / 10)
 _SILENT_AT_FIRST = 10 ** (24 / 10)
 _FAR_BELOW = 10 ** (-40 / 10)
 _SILENT_WINDOWS = 30
-_RUN_IN = 16
+_RUN_IN = 4
 _PIECE = 2 * _ROOM
 "Bytes taken at a time by who judges them at once."
 _MAYBE = 10 ** (36 / 10)

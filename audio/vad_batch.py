@@ -55,9 +55,9 @@ class Stream(Protocol):
 class WindowBatch:
     """The streams of one thread that have windows to be judged."""
 
-    def __init__(self, size: int = MAX_TOGETHER) -> None:
-        """A step takes up to *size* windows, at most `MAX_TOGETHER`."""
-        self._size = min(size, MAX_TOGETHER)
+    def __init__(self, size: int | None = None) -> None:
+        """A step takes up to *size* windows, `MAX_TOGETHER` unless it is less."""
+        self._size = MAX_TOGETHER if size is None else min(size, MAX_TOGETHER)
         self._waiting: dict[Stream, None] = {}
         self._powers = BlockPowers(self._size, WINDOW)
 

@@ -70,7 +70,7 @@ def test_streams_do_not_influence_each_other() -> None:
 
 
 def test_windows_of_many_streams_in_one_call_are_judged_as_alone() -> None:
-    sounds = [buzz(8_192)[shift:] // (1 + shift // 500) for shift in range(0, 3_200, 100)]
+    sounds = [buzz(8_192)[shift:] // (1 + shift // 500) for shift in range(0, 3_200, 200)]
     streams = [vad.SileroDetector() for _ in sounds]
     behind = [np.concatenate((np.zeros(64, dtype=np.int16), sound)) for sound in sounds]
     found = [
@@ -79,7 +79,7 @@ def test_windows_of_many_streams_in_one_call_are_judged_as_alone() -> None:
     for number, sound in enumerate(sounds):
         alone = probabilities(vad.SileroDetector(), sound[: 512 * 9])
         assert np.allclose([row[number] for row in found], alone, atol=1e-5), f"stream {number}"
-    assert len({round(value, 4) for value in found[-1]}) > 20, "streams that all sound the same prove nothing"
+    assert len({round(value, 4) for value in found[-1]}) > 10, "streams that all sound the same prove nothing"
 
 
 def test_threads_do_not_disturb_each_other() -> None:
