@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from client_peers import make_client, scripted, tidy
-from scripted import NeverConnects
+from client_peers import WIRE_RATE, at_wire_rate, make_client, scripted, tidy
+from halves import ToneDetector
+from scripted import NeverConnects, committed, completed, configured, expect, expect_close, hear, say
 from sessions import options, silence, tone
-from ten_packages.extension.openai_asr_python import local_turns, vad_loading
+from ten_packages.extension.openai_asr_python import local_turns, openai_asr_client, vad_loading
 from ten_packages.extension.openai_asr_python.audio import vad
 from ten_packages.extension.openai_asr_python.audio.turns import TurnDetector, TurnEnded, TurnEvent, TurnStarted
 from ten_packages.extension.openai_asr_python.local_turns import LocalTurns
@@ -59,7 +60,8 @@ class Caller:
     def kinds(self) -> str:
         return "".join("S" if isinstance(event, TurnStarted) else "E" for event in self.told)
 
-    async def say(self, pcm: bytes, pace_s: float = 0.02) -> None:
+    async def say(self, pcm: bytes, pace_s: float = 0.02, after_s: float = 0) -> None:
+        await asyncio.sleep(after_s)
         for begin in range(0, len(pcm), 640):
             self.turns.push(pcm[begin : begin + 640])
             await asyncio.sleep(pace_s)
@@ -104,7 +106,7 @@ async def until(condition: Callable[[], bool]) -> None:
 async def test_windows_of_all_callers_are_judged_together() -> None:
     with virtual_time():
         callers = [Caller() for _ in range(16)]
-        await asyncio.gather(*(caller.say(CALL) for caller in callers))
+        await asyncio.gather(*(caller.say(CALL, after_s=number / 1_600) for number, caller in enumerate(callers)))
         await asyncio.sleep(local_turns.DELAY_S)
     assert {caller.kinds for caller in callers} == {"SE"}
     marks = {tuple(event.position for event in caller.told) for caller in callers}
@@ -134,6 +136,8 @@ async def test_a_turn_is_known_in_20_ms_of_its_window_and_at_once_if_there_is_no
 
 async def test_a_cut_judges_what_waits_first() -> None:
     """A finalize asks for everything said so far; windows that wait for others are part of it."""
+    troubles: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, trouble: troubles.append(trouble))
     one, other = Caller(), Caller()
     for caller in (one, other):
         caller.turns.push(tone(20))
@@ -144,6 +148,7 @@ async def test_a_cut_judges_what_waits_first() -> None:
     assert events[0].position <= 64 and 400 * 16 - 64 <= events[1].position <= 400 * 16
     await asyncio.sleep(2 * local_turns.DELAY_S)
     assert other.told == [], "what a cut returned is not told again"
+    assert troubles == []
 
 
 async def test_who_leaves_is_forgotten_and_may_come_back() -> None:
@@ -247,7 +252,13 @@ async def test_a_finalize_while_the_model_loads_waits_for_it(slow_loading: threa
     caller = Caller()
     caller.turns.push(tone(400))
     threading.Timer(0.05, slow_loading.set).start()
-    assert len(caller.turns.close(400 * 16)) == 2
+    assert len(caller.turns.close(400 * 16)) == 2 and caller.failures == []
+
+
+async def test_the_model_begins_to_load_when_a_client_is_made(slow_loading: threading.Event) -> None:
+    Caller()
+    slow_loading.set()
+    await until(vad.settled)
 
 
 async def test_a_model_that_cannot_be_loaded_is_told_once_a_stream_and_turns_go_by_level(
@@ -302,3 +313,30 @@ async def test_a_model_that_fails_is_told_by_the_client_once(monkeypatch: pytest
     told = [event for event in heard.of(ev.ClientError) if event.code == "detector_failed"]
     assert len(told) == 1 and not told[0].fatal
     assert "MemoryError" in told[0].message and "sk-secret" not in told[0].message
+
+
+def one_turn() -> Any:
+    """A server that hears a turn, and gives it its text when it is committed."""
+    commit = expect("input_audio_buffer.commit")
+    return configured(hear(), commit, say(committed("i1"), completed("i1", "yes")), expect_close())
+
+
+async def test_a_turn_goes_out_when_it_is_judged_and_not_with_the_next_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two clients of a loop: neither's turn waits for more of its own audio. Stopped, they leave nothing behind."""
+    monkeypatch.setattr(openai_asr_client, "SileroDetector", ToneDetector)
+    with virtual_time():
+        async with tidy(), scripted(*(one_turn() for _ in range(2))) as network:
+            clients = [make_client(network, at_wire_rate("local_vad", stop_drain_ms=20)) for _ in range(2)]
+            for client, heard in clients:
+                client.start()
+                await heard.first(ev.Connected)
+            for client, _ in clients:
+                client.push_audio(tone(500, rate=WIRE_RATE))
+            assert len(clients[1][1].of(ev.SpeechStarted)) == 0, "it waits for the others' windows"
+            await asyncio.sleep(0.1)
+            assert [len(connection.audio) > 0 for connection in network.connections] == [True, True]
+            judge = local_turns._judges[asyncio.get_running_loop()]
+            assert len(judge.streams) == 2
+            for client, _ in clients:
+                await client.stop()
+            assert not judge.streams
