@@ -1,7 +1,7 @@
 """Is this speech? The seam for a voice activity model, and Silero behind it.
 
-Weights and runtime session are shared by all streams of the process. A window of 32 ms costs 65 µs alone and 28 µs
-among sixteen or more (`SileroDetector.together`).
+Weights and runtime session are shared by all streams of the process. A window of 32 ms costs some 65 µs alone and 30
+among sixteen (`SileroDetector.together`; bench/vad_cost.py).
 """
 
 from __future__ import annotations
