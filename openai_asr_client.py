@@ -23,11 +23,12 @@ from weakref import WeakKeyDictionary
 from .audio.encoder import WireEncoder
 from .audio.level import LevelDetector
 from .audio.pcm import FrameDecoder
-from .audio.turns import TurnDetector, TurnEnded, TurnStarted
+from .audio.turns import TurnDetector, TurnEnded, TurnEvent, TurnStarted
 from .audio.vad import SileroDetector
 from .client_secret import SecretRefused, mint_client_secret
 from .connect_limit import PROCESS_LIMITER
 from .listener import OpenAIASRListener, Teller
+from .local_turns import LocalTurns
 from .realtime import events as ev
 from .realtime.actions import Action, Close, Connect, Ping, Send
 from .realtime.dialects.choice import DialectChoice
@@ -183,7 +184,7 @@ class OpenAIASRClient:
         self._clock = clock
         self._input_format = input_format or ("pcm16", 1, options.sample_rate)
         self._decoder = FrameDecoder(*self._input_format)
-        self._detector = _make_detector(options)
+        self._detector = self._new_detector(options)
         self._followed = options
         self._session = Session(
             options,
@@ -230,7 +231,8 @@ class OpenAIASRClient:
         if self._session.stream.ledger.accepted == 0 and rate != self._session.stream.rate:
             self._decoder = FrameDecoder(encoding, channels, rate)
             self._session.set_sample_rate(rate, LevelDetector(rate))
-            self._detector = _make_detector(self._session.options)
+            self._drop_detector()
+            self._detector = self._new_detector(self._session.options)
         else:
             self._decoder.set_format(encoding, channels, rate)
         self._input_format = (encoding, channels, rate)
@@ -270,8 +272,7 @@ class OpenAIASRClient:
         else:
             self.pump()
         if self._detector is not None:
-            self._turn_events(self._detector.process(pcm), now)
-            self.pump()
+            self._detector.push(pcm)
 
     def finalize(self, finalize_id: str | None = None) -> asyncio.Future[ev.FinalizeDone]:
         """Ask for the text of everything pushed so far; the future is the one answer, by `finalize_timeout_ms`.
@@ -313,11 +314,11 @@ class OpenAIASRClient:
             return
         self._followed, turns = options, options.turn_detection
         if turns.type != "local_vad":
-            self._detector = None
+            self._drop_detector()
         elif self._detector is None:
-            self._detector = _make_detector(options, self._session.stream.ledger.accepted)
+            self._detector = self._new_detector(options, self._session.stream.ledger.accepted)
         else:
-            self._detector.tune(**_detector_numbers(turns))
+            self._detector.detector.tune(**_detector_numbers(turns))
 
     async def stop(self) -> None:
         """Drain for at most `stop_drain_ms`, close, tell the listener everything that is left, and return."""
@@ -325,6 +326,7 @@ class OpenAIASRClient:
             now = self._clock()
             if self._detector is not None:
                 self._turn_events(self._detector.close(self._session.stream.ledger.accepted), now)
+                self._detector.leave()
             self._session.stop(now)
             self.pump()
         await self._idle.wait()
@@ -333,12 +335,32 @@ class OpenAIASRClient:
             self._timer = None
         await self._teller.wait()
 
-    def _turn_events(self, events: list[Any], now: float) -> None:
+    def _turn_events(self, events: list[TurnEvent], now: float) -> None:
         for event in events:
             if isinstance(event, TurnStarted):
                 self._session.turn_started(event.position, now)
             elif isinstance(event, TurnEnded):
                 self._session.turn_ended(event.position, now)
+
+    def _heard(self, events: list[TurnEvent]) -> None:
+        self._turn_events(events, self._clock())
+        self.pump()
+
+    def _detector_failed(self, error: Exception) -> None:
+        message = f"the local detector failed ({type(error).__name__}); turns go by the sound's level from now on"
+        self._teller.put(ev.ClientError("detector_failed", message))
+
+    def _new_detector(self, options: SessionOptions, position: int = 0) -> LocalTurns | None:
+        if options.turn_detection.type != "local_vad":
+            return None
+        numbers = _detector_numbers(options.turn_detection)
+        detector = TurnDetector(options.sample_rate, SileroDetector(), position=position, **numbers)
+        return LocalTurns(detector, self._heard, self._detector_failed)
+
+    def _drop_detector(self) -> None:
+        if self._detector is not None:
+            self._detector.leave()
+            self._detector = None
 
     # The pump -----------------------------------------------------------------------------------------------
 
@@ -485,13 +507,6 @@ async def _key(endpoint: Endpoint) -> str | None:
 
 def _new_id(purpose: str) -> str:
     return uuid.uuid4().hex if purpose == "result" else f"{purpose}_{uuid.uuid4().hex[:12]}"
-
-
-def _make_detector(options: SessionOptions, position: int = 0) -> TurnDetector | None:
-    if options.turn_detection.type != "local_vad":
-        return None
-    numbers = _detector_numbers(options.turn_detection)
-    return TurnDetector(options.sample_rate, SileroDetector(), position=position, **numbers)
 
 
 def _detector_numbers(turns: TurnDetectionOptions) -> dict[str, Any]:

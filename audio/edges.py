@@ -9,7 +9,7 @@ search walks over energetic blocks and bridges gaps as short as the closure befo
 
 from __future__ import annotations
 
-from collections import deque
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ import numpy.typing as npt
 BLOCK = 64
 "Samples of a block: 4 ms at 16 kHz, eight to a Silero window."
 
+Powers = npt.NDArray[np.float32]
 _Levels = npt.NDArray[np.float64]
 _Flags = npt.NDArray[np.bool_]
 
@@ -39,20 +40,56 @@ _NOISE_LEAST = 8  # ... and with fewer than these nothing is known
 _LOUD_SPEECH_DB = 25.0  # what is this close to the loudest block is no noise
 
 
+class BlockPowers:
+    """Measures windows of many streams at once, without making an array for any of them."""
+
+    def __init__(self, windows: int, samples: int) -> None:
+        """For up to *windows* windows of *samples* each, a multiple of `BLOCK`."""
+        self.rows: npt.NDArray[np.float32] = np.zeros((windows, 1 + samples), dtype=np.float32)
+        "To be filled: a window a row, behind the sample that came before it."
+        self._samples = samples
+        self._bands = np.empty((windows, 2, samples), dtype=np.float32)
+        self._sums = np.empty(windows * 2 * samples // BLOCK, dtype=np.float32)
+        self._powers = np.empty_like(self._sums)
+
+    def measure(self, count: int) -> Powers:
+        """Power of each block in both bands of the first *count* rows, (count, 2, blocks); valid until the next call.
+
+        The unit is one step of a sample, squared; an offset does not count.
+        """
+        rows, bands = self.rows[:count], self._bands[:count]
+        bands[:, 0] = rows[:, 1:]
+        np.subtract(rows[:, 1:], rows[:, :-1], out=bands[:, 1])
+        blocks = bands.reshape(-1, BLOCK)
+        sums, powers = self._sums[: len(blocks)], self._powers[: len(blocks)]
+        # Not a product with a matrix: from some size on the linear algebra library would start threads for it.
+        np.einsum("ij->i", blocks, out=sums)
+        np.einsum("ij,ij->i", blocks, blocks, out=powers)
+        sums *= sums
+        sums *= 1 / BLOCK
+        powers -= sums
+        powers *= 1 / BLOCK
+        return powers.reshape(count, 2, self._samples // BLOCK)
+
+
+def decibels(power: float) -> float:
+    """Level of a block's power, not below 0."""
+    return 10 * math.log10(max(power, 1.0))
+
+
 class EdgeFinder:
-    """Block levels of the recent past of one 16 kHz stream, and the two searches in them.
+    """Block powers of the recent past of one 16 kHz stream, and the two searches in them.
 
     Positions are samples from the start of the stream; what the searches find lies on the edge of a block.
     """
 
     def __init__(self, keep: int) -> None:
         """Remember the last *keep* samples (the searches need 1.5 s before an edge)."""
-        self._chunks: deque[_Levels] = deque()
-        self._keep = keep // BLOCK
+        self._powers: Powers = np.empty((2, 0), dtype=np.float32)
         self._count = 0
         self._begin = 0
-        self._last = 0.0
         self._floor: _Levels | None = None
+        self.remember(keep)
 
     def remember(self, keep: int) -> None:
         """Remember the last *keep* samples from now on."""
@@ -60,28 +97,26 @@ class EdgeFinder:
 
     def restart(self, position: int) -> None:
         """Forget all blocks; the next ones begin at *position*. What is known of the noise stays known."""
-        self._chunks.clear()
         self._count = 0
         self._begin = position
 
-    def add(self, samples: npt.NDArray[np.int16]) -> float:
-        """Take the next samples, a multiple of `BLOCK`; returns the level of the loudest block in dB."""
-        signal = samples.astype(np.float64)
-        rise = np.empty_like(signal)
-        rise[0] = signal[0] - self._last
-        np.subtract(signal[1:], signal[:-1], out=rise[1:])
-        self._last = float(signal[-1])
-        both = np.stack((signal, rise)).reshape(2, -1, BLOCK)
-        mean = both.mean(axis=2)
-        power = np.einsum("bij,bij->bi", both, both) / BLOCK - mean * mean
-        levels = 10 * np.log10(np.maximum(power, 1.0))
-        self._chunks.append(levels)
-        self._count += levels.shape[1]
-        while self._count - self._chunks[0].shape[1] >= self._keep:
-            gone = self._chunks.popleft().shape[1]
-            self._count -= gone
-            self._begin += gone * BLOCK
-        return float(levels[0].max())
+    def add(self, powers: Powers) -> None:
+        """Take the next blocks: (2, blocks) of `BlockPowers`."""
+        end = self._count + powers.shape[1]
+        if end > self._powers.shape[1]:
+            self._make_room(powers.shape[1])
+            end = self._count + powers.shape[1]
+        self._powers[:, self._count : end] = powers
+        self._count = end
+
+    def _make_room(self, more: int) -> None:
+        """Let go of what is too old. There is room for a quarter more, so that this happens now and then only."""
+        kept = min(self._count, self._keep)
+        old = self._powers[:, self._count - kept : self._count]
+        grown = np.empty((2, self._keep + max(more, self._keep // 4)), dtype=np.float32)
+        grown[:, :kept] = old
+        self._begin += (self._count - kept) * BLOCK
+        self._powers, self._count = grown, kept
 
     def onset(self, heard: int, until: int, peak: float, earliest: int) -> int:
         """Position of the onset of the speech first noticed in the samples *heard* to *until*.
@@ -123,12 +158,15 @@ class EdgeFinder:
         floor = self._floor
         if floor is None:
             # Speech from the first sample on: the softest tenth of what there is, if it is soft at all.
-            floor = np.minimum(np.percentile(levels, 10, axis=1) + _MARGIN_DB, peak - _LOUD_SPEECH_DB)
+            floor = np.minimum(_quantile(np.sort(levels, axis=1), 0.1) + _MARGIN_DB, peak - _LOUD_SPEECH_DB)
         floor = np.maximum(floor, _LEAST_DB)
         return _above(levels, np.maximum(floor, peak - _RANGE_DB)), _above(levels, np.maximum(floor, peak - _FADE_DB))
 
     def _levels(self) -> _Levels:
-        return np.concatenate(self._chunks, axis=1) if self._chunks else np.zeros((2, 0))
+        levels = np.maximum(self._powers[:, : self._count], 1.0).astype(np.float64)
+        np.log10(levels, out=levels)
+        levels *= 10
+        return levels
 
     def _block(self, position: int) -> int:
         return (position - self._begin) // BLOCK
@@ -162,6 +200,16 @@ def _noise_threshold(quiet: _Levels) -> _Levels:
     Median and lower quantile, because the quiet stretch may hold a breath, a click or the first sound looked
     for.
     """
-    median, low = np.percentile(quiet, (50, 16), axis=1)
+    ordered = np.sort(quiet, axis=1)
+    median, low = _quantile(ordered, 0.5), _quantile(ordered, 0.16)
     threshold: _Levels = median + np.maximum(_MARGIN_DB, _SPREADS * (median - low))
     return threshold
+
+
+def _quantile(ordered: _Levels, part: float) -> _Levels:
+    """As numpy's, of rows already in order; numpy's own costs more than all the rest of a search."""
+    at = part * (ordered.shape[1] - 1)
+    below = int(at)
+    above = min(below + 1, ordered.shape[1] - 1)
+    value: _Levels = ordered[:, below] + (at - below) * (ordered[:, above] - ordered[:, below])
+    return value

