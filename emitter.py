@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 MAX_OUTPUTS = 256
 "Messages that may wait for the graph; whoever brings more of them waits too."
@@ -27,8 +28,7 @@ class Base(Protocol):
     last_finalize_time: float | None
 
 
-@dataclass(eq=False)
-class Output:
+class Output(msgspec.Struct, eq=False):
     """One message for the graph, with the fields the base must hold while it is sent."""
 
     send: Callable[[], Awaitable[object]]
