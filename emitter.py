@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
-
-import msgspec
 
 MAX_OUTPUTS = 256
 "Messages that may wait for the graph; whoever brings more of them waits too."
@@ -28,7 +27,8 @@ class Base(Protocol):
     last_finalize_time: float | None
 
 
-class Output(msgspec.Struct, eq=False):
+@dataclass(eq=False)
+class Output:
     """One message for the graph, with the fields the base must hold while it is sent."""
 
     send: Callable[[], Awaitable[object]]
