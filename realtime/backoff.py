@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from .errors import Outcome, row_of_ending
 
@@ -27,8 +28,7 @@ def is_refusal(code: str, error_code: str, reason: str = "") -> bool:
     return row_of_ending(code, error_code, reason).outcome is Outcome.REFUSED
 
 
-@dataclass
-class Backoff:
+class Backoff(msgspec.Struct):
     """Full jitter over useless attempts only: a dropped call comes back at once, a dead server is left alone."""
 
     useless: int = 0

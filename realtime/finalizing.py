@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+
+import msgspec
 
 from .connection import Connection
 from .events import ClientError, FinalizeDone
@@ -24,8 +25,7 @@ _OPEN = (Phase.WAITING, Phase.OPEN, Phase.CLOSED)
 _UNCLAIMED = frozenset({State.PENDING, State.SENT})
 
 
-@dataclass(eq=False)
-class Request:
+class Request(msgspec.Struct, eq=False):
     """One finalize. `fence`: position of the last frame before it."""
 
     finalize_id: str

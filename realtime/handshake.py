@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from .errors import show_value
 from .events import ClientError, ServerError
@@ -17,12 +18,11 @@ GRAVE_PATHS = (
 MISSING = object()
 
 
-@dataclass
-class Differences:
+class Differences(msgspec.Struct):
     """Where the echo is not what was asked, as sentences."""
 
-    grave: list[str] = field(default_factory=list)
-    minor: list[str] = field(default_factory=list)
+    grave: list[str] = []
+    minor: list[str] = []
 
 
 def check_echo(asked: dict[str, Any], echo: dict[str, Any]) -> Differences:

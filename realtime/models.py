@@ -10,10 +10,10 @@ Where those disagree with what the live service was seen to do, a comment says s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
+import msgspec
 from msgspec.structs import replace
 
 from .errors import ConfigurationError, show_value
@@ -42,8 +42,7 @@ NEAR_DAYS = 180
 "From so many days before a model's announced last day on its use is a warning."
 
 
-@dataclass(frozen=True)
-class ModelRules:
+class ModelRules(msgspec.Struct, frozen=True):
     """How one family of models behaves. The defaults are the permissive rules of a name we do not know."""
 
     family: str = ""

@@ -6,7 +6,7 @@ in a row over some time, because a service that is restarting looks the same for
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from .connection import Connection
 from .ledger import Ledger
@@ -23,8 +23,7 @@ LOSSES = 5
 SPREAD_S = 20.0
 
 
-@dataclass
-class PoisonWatch:
+class PoisonWatch(msgspec.Struct):
     """Counts losses in a row, and those of them that speak against one turn."""
 
     losses: int = 0

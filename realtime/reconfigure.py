@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+import msgspec
 
 from .connection import Connection
 from .dialects.choice import DialectChoice
@@ -62,8 +63,7 @@ class Progress(Enum):
     "A new session is dialled with it."
 
 
-@dataclass(eq=False)
-class Change:
+class Change(msgspec.Struct, eq=False):
     """One request. `place`: the server that connections with it are dialled to."""
 
     request: str
@@ -72,11 +72,11 @@ class Change:
     deadline: float
     progress: Progress = Progress.WAITING
     update_id: str = ""
-    expected: dict[str, object] = field(default_factory=dict)
+    expected: dict[str, object] = {}
     "The session object that was asked for."
     reason: str = ""
     "Why the last attempt to connect with it failed."
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str] = []
     "What of it the model does not take."
     unsure: bool = False
     "The live connection was asked and did not say no: it may have any of two configurations."

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+import msgspec
 
 _LEAST_LOGPROB = -1000.0
 _LARGEST_COUNT = 10**15
@@ -31,8 +32,7 @@ class Phase(Enum):
     "Nothing more will come of it."
 
 
-@dataclass(eq=False)
-class Turn:
+class Turn(msgspec.Struct, eq=False):
     """Positions are samples of the stream. `start`/`end` bound the speech, `span_start`/`span_end` the audio sent."""
 
     serial: int
@@ -61,7 +61,7 @@ class Turn:
     hurry_after: float = math.inf
     "From here on the commit waits for the speech to be heard, and no more for the silence behind it: a finalize waits."
     # text
-    deltas: list[str] = field(default_factory=list)
+    deltas: list[str] = []
     text: str = ""
     shown: bool = False
     "A partial went out under `result_id`."
@@ -79,8 +79,8 @@ class Turn:
     "When it began to hold the order anew, having gone out again."
     language: str | None = None
     confidence: float | None = None
-    usage: dict[str, Any] = field(default_factory=dict)
-    segments: list[dict[str, Any]] = field(default_factory=list)
+    usage: dict[str, Any] = {}
+    segments: list[dict[str, Any]] = []
     speaker: str | None = None
     ready_at: float | None = None
     late: bool = False

@@ -11,11 +11,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import pytest
 from client_peers import at_wire_rate, make_client, scripted
 from golden_client import Play, current_traces, trace
 from halves import Halves
+from msgspec.structs import replace
 from scripted import committed, completed, configured, expect, hear, say
 from sdk_types import client_fields, client_problems, is_listed, missing_here
 from sessions import COMMITTING, STREAMING, options, tone
@@ -107,7 +107,7 @@ def configurations() -> Iterator[SessionOptions]:
     for family in [*(rules.family for rules in MODEL_FAMILIES), "tomorrows-model"]:
         for detection in turns:
             yield SessionOptions(
-                transcription=msgspec.structs.replace(told, model=family),
+                transcription=replace(told, model=family),
                 turn_detection=detection,
                 noise_reduction=NoiseReductionOptions("far_field", 0.5),
                 include=(LOGPROBS,),

@@ -7,7 +7,8 @@ where such a server is found and what it wants to see of the key. It has no I/O 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from ..endpoint import bearer, display_url, realtime_url
 from ..messages import (
@@ -23,13 +24,12 @@ from ..models import ModelRules, rules_for, session_object
 from ..options import SessionOptions
 
 
-@dataclass(frozen=True)
-class Configuration:
+class Configuration(msgspec.Struct, frozen=True):
     """What configures a session: the frame to send, the GA session object the echo must show, and warnings."""
 
     frame: bytes
     expected: Json
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str] = []
 
 
 class Dialect:

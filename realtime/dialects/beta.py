@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ..messages import Decoded, Json, MalformedMessage, decode_json, encode, read_server_message
 from ..models import ModelRules

@@ -7,7 +7,8 @@ a commit in mid-speech never gets a text. Source: the server's own code, several
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ..endpoint import realtime_url
 from ..messages import Decoded, ErrorMessage, Json, encode

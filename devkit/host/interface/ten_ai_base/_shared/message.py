@@ -25,7 +25,7 @@ class ModuleErrorCode(str, Enum):
     NON_FATAL_ERROR = 1000
 
 
-class ModuleErrorVendorInfo(BaseModel):
+class ModuleErrorVendorInfo(BaseModel, defer_build=True):
     """The vendor's own words about an error, all of them strings."""
 
     vendor: str = ""
@@ -33,7 +33,7 @@ class ModuleErrorVendorInfo(BaseModel):
     message: str = ""
 
 
-class ModuleError(BaseModel):
+class ModuleError(BaseModel, defer_build=True):
     """An error report. *code* takes the strings of ModuleErrorCode and makes them integers."""
 
     id: str = ""
@@ -44,7 +44,7 @@ class ModuleError(BaseModel):
     metadata: dict[str, Any] = {}
 
 
-class ModuleMetrics(BaseModel):
+class ModuleMetrics(BaseModel, defer_build=True):
     """A metrics report; times are milliseconds."""
 
     id: str = ""

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 
-class ASRWord(BaseModel):
+class ASRWord(BaseModel, defer_build=True):
     """One word with its place in the caller's audio, in milliseconds."""
 
     word: str
@@ -16,7 +16,7 @@ class ASRWord(BaseModel):
     stable: bool
 
 
-class ASRResult(BaseModel):
+class ASRResult(BaseModel, defer_build=True):
     """A partial or final transcript. The base fills in *id*; *words* None does not pass the output schema."""
 
     id: str | None = None

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from .._shared.later_message import *  # noqa: F403
 
 
-class ModuleConnectionStatusChanged(BaseModel):
+class ModuleConnectionStatusChanged(BaseModel, defer_build=True):
     """A step from one status to another. *code* is a string here and an integer later."""
 
     id: str = ""

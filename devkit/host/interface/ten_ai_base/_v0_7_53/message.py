@@ -10,7 +10,7 @@ from .._shared.later_message import *  # noqa: F403
 from .._shared.message import ModuleErrorVendorInfo
 
 
-class ModuleConnectionStatusChanged(BaseModel):
+class ModuleConnectionStatusChanged(BaseModel, defer_build=True):
     """A step from one status to another, with what the vendor said about it."""
 
     id: str = ""
@@ -23,7 +23,7 @@ class ModuleConnectionStatusChanged(BaseModel):
     metadata: dict[str, Any] = {}
 
 
-class ProvideFeaturesPayload(BaseModel):
+class ProvideFeaturesPayload(BaseModel, defer_build=True):
     """What a module says of itself when it starts."""
 
     features: dict[str, Any] = {}

@@ -7,7 +7,7 @@ from .._shared.struct import ASRResult, ASRWord
 __all__ = ["ASRResult", "ASRResults", "ASRWord"]
 
 
-class ASRResults(BaseModel):
+class ASRResults(BaseModel, defer_build=True):
     """Several results in one."""
 
     results: list[ASRResult]
