@@ -61,7 +61,7 @@ class Sender:
 
     def _too_early(self, conn: Connection, now: float) -> bool:
         """Audio goes out in packets of `send_interval_ms`; nothing that a boundary needs waits for it."""
-        until = conn.last_audio_at + self._stream.options.send_interval_ms / 1000
+        until = self._packet_due(conn)
         if self._gather_until > until and self._gathered(conn) < self._stream.samples(GATHER_MS):
             until = self._gather_until
         if now >= until - TIMER_TOLERANCE_S:
@@ -80,15 +80,18 @@ class Sender:
         stream = self._stream
         ahead = self._heard_at if self._heard_at > now else now
         self._heard_at = ahead = ahead + len(pcm) * AHEAD_PACE / (BYTES_PER_SAMPLE * stream.rate)
-        interval_ms = stream.options.send_interval_ms
-        if ahead - now > AHEAD_S or interval_ms:
+        if ahead - now > AHEAD_S or stream.options.send_interval_ms:
             self._gather_until = now + GATHER_S if ahead - now > AHEAD_S else 0.0
-            until = max(conn.last_audio_at + interval_ms / 1000, self._gather_until)
+            until = max(self._packet_due(conn), self._gather_until)
             if now < until - TIMER_TOLERANCE_S:
                 self.wake_at = until
                 stream.ledger.append(pcm)
                 return None
         return self._writer.carry(conn, pcm, now)
+
+    def _packet_due(self, conn: Connection) -> float:
+        interval_ms = self._stream.options.send_interval_ms
+        return conn.last_audio_at + interval_ms / 1000 if interval_ms else 0.0
 
     def _gathered(self, conn: Connection) -> int:
         return self._stream.ledger.accepted - (conn.map.last_position or 0)

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from client_peers import at_wire_rate, make_client, scripted
 from golden_client import Play, current_traces, trace
