@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import soak_load  # noqa: F401  (makes the names below importable)
@@ -17,7 +16,7 @@ from halves import Halves, ServerEnd
 from sessions import options
 from soak_truth import Said, Truth
 from ten_packages.extension.openai_asr_python.devkit.server.tones import GUARD_MS, make_block
-from ten_packages.extension.openai_asr_python.realtime import limits
+from ten_packages.extension.openai_asr_python.realtime import stream
 from ten_packages.extension.openai_asr_python.realtime.options import SessionOptions
 from ten_packages.extension.openai_asr_python.realtime.session import Session
 
@@ -89,13 +88,7 @@ class Kind:
     @property
     def horizon_s(self) -> float:
         """After so long nothing more is said of a piece of audio."""
-        return limits.UNANSWERED_S + self.window_ms / 1000 + 30
-
-
-@lru_cache(maxsize=None)
-def block(label: int, ms: int) -> bytes:
-    """A block of tones; made once, all of them in the first round or two."""
-    return make_block(label, ms, RATE)
+        return stream.UNANSWERED_S + self.window_ms / 1000 + 30
 
 
 @dataclass(frozen=True)
@@ -171,7 +164,7 @@ class SoakCall(Halves):
             label, begin = self.truth.next_label(), self._said_ms + len(pcm) / 2 * 1000 / RATE
             sound = (begin + GUARD_MS, begin + ms - GUARD_MS)
             self.truth.say(Said(label, *sound, self.now, unheard=self._may_be_unheard()))
-            pcm += block(label, ms)
+            pcm += make_block(label, ms, RATE)
         due = [(self.now + at, what) for at, what in utterance.troubles]
         if self.kind.detection == "none":
             due = sorted([*due, (self.now + len(pcm) / 2 / RATE, "finalize")])

@@ -15,7 +15,7 @@ import soak_load  # noqa: F401  (makes the names below importable)
 from sessions import COMMITTING, STREAMING
 from soak_call import RATE, Kind, SoakCall
 from soak_meter import Series, Verdict, frozen, grown, kinds_of_objects, paired, reachable, yardstick
-from ten_packages.extension.openai_asr_python.realtime import limits, transcript
+from ten_packages.extension.openai_asr_python.realtime import limits, stream
 from ten_packages.extension.openai_asr_python.realtime.session import Session
 
 Json = dict[str, Any]
@@ -26,6 +26,9 @@ MINUTES = 60
 SIZE_TOLERANCE, SIZE_SLACK = 1.02, 1_000
 OBJECT_SLACK, BLOCK_SLACK = 25, 60
 CPU_RATIO = 1.15
+PACKAGE = "ten_packages.extension.openai_asr_python."
+SHORT: dict[str, Any] = {"SETTLED_REMEMBERED": 8, "MAX_STRETCHES": 8, "UNANSWERED_S": 20.0}
+"What is remembered in rounds of less than an hour, which do not fill what remembers hundreds of things."
 RUNS = 400
 "Of states and marks: what a minute of speech, silence and trouble makes, several times over."
 
@@ -62,7 +65,7 @@ def bounds(kind: Kind) -> dict[str, int]:
     return {
         "kept bytes": 2 * (window + RATE),
         "runs": RUNS,
-        "unsettled": window + RATE * (1 + round(limits.UNANSWERED_S)),
+        "unsettled": window + RATE * (1 + round(stream.UNANSWERED_S)),
         "turns": limits.MAX_TURNS,
         "requests": limits.MAX_REQUESTS,
         "stretches": limits.MAX_MAPPED,
@@ -95,9 +98,15 @@ class Hours:
 
 @contextlib.contextmanager
 def short_memory(minutes: int) -> Iterator[None]:
-    """Rounds of less than an hour do not fill what remembers hundreds of items: let it remember as many fewer."""
-    remembered = max(4, transcript.SETTLED_REMEMBERED * minutes // 60 // 2)
-    with mock.patch.object(transcript, "SETTLED_REMEMBERED", min(transcript.SETTLED_REMEMBERED, remembered)):
+    """Let what remembers hundreds of things remember few, where rounds of *minutes* would not fill it."""
+    if minutes >= MINUTES:
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        for name, module in list(sys.modules.items()):
+            for limit, number in SHORT.items():
+                if name.startswith(PACKAGE) and hasattr(module, limit):
+                    stack.enter_context(mock.patch.object(module, limit, number))
         yield
 
 
@@ -106,10 +115,11 @@ def play(
 ) -> Hours:
     """Play rounds of *minutes*, reading everything off after each. *after_minute* is for who plants a leak."""
     series, most = Series(), dict.fromkeys(bounds(kind), 0)
-    before: Any = None
+    before = kinds_of_objects()
     with short_memory(minutes):
         SoakCall(kind, minutes, seed).start().minute()  # what the first call of a process fills is not the call's
         with frozen():
+            blocks = sys.getallocatedblocks()
             call = SoakCall(kind, minutes, seed).start()
             for minute in range(ROUNDS * minutes):
                 spent = call.client.cpu_s
@@ -117,7 +127,7 @@ def play(
                 after_minute(call)
                 series.add(cpu=(call.client.cpu_s - spent) / yardstick(), cpu_ms=1000 * (call.client.cpu_s - spent))
                 most = {name: max(most[name], number) for name, number in held(call.client).items()}
-                _read(call, series)
+                _read(call, series, blocks)
                 if minute + 1 == 2 * minutes:
                     before = kinds_of_objects()
             gc.collect()
@@ -126,12 +136,12 @@ def play(
     return _judged(call, series, most, minutes, notes)
 
 
-def _read(call: SoakCall, series: Series) -> None:
-    """Sizes, as they are now; the kept audio counts by itself."""
+def _read(call: SoakCall, series: Series, blocks: int) -> None:
+    """Sizes, as they are now, beyond the *blocks* there were before the call; the kept audio counts by itself."""
     gc.collect()
     objects, size = reachable(call.client, but=[call.client.stream.ledger._audio])
     series.add(
-        bytes=size, reachable=objects, alive=len(gc.get_objects()), blocks=sys.getallocatedblocks(),
+        bytes=size, reachable=objects, alive=len(gc.get_objects()), blocks=sys.getallocatedblocks() - blocks,
         kept=call.client.stream.ledger.kept_bytes, runs=call.client.stream.ledger.run_count,
     )  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import itertools
 import json
 import os
 import statistics
@@ -115,10 +116,16 @@ class Series:
         length = len(values) // parts
         return values[number * length : (number + 1) * length]
 
+    @property
+    def lists(self) -> dict[str, list[float]]:
+        """All of it, for a file."""
+        return {name: list(values) for name, values in self.values.items()}
+
 
 def slope(x: Sequence[float], y: Sequence[float]) -> float:
-    """Of the line through the points: by least squares."""
-    return float(np.polyfit(np.asarray(x), np.asarray(y), 1)[0]) if len(x) > 1 else 0.0
+    """Of the line through the points: the middle of the slopes of all pairs, so that one step makes no slope."""
+    pairs = itertools.combinations(zip(x, y, strict=True), 2)
+    return statistics.median([(d - b) / (c - a) for (a, b), (c, d) in pairs if c != a] or [0.0])
 
 
 # A process -----------------------------------------------------------------------------------------------------
