@@ -3,7 +3,7 @@
     python bench/soak.py                       everything, some twenty minutes; the tables, and bench/out/soak.json
     python bench/soak.py --only finalize       the simulated calls with this in their name
     python bench/soak.py --only client --minutes 60
-    python bench/soak.py --quick               a short form that only shows that all of it runs (bench/out/soak-quick.json)
+    python bench/soak.py --quick               a short form that shows that all of it runs (bench/out/soak-quick.json)
 
 Simulated calls first: our session and the local server's, hours on a clock of their own. Then real ones, against the
 local server in another process. docs/soak.md tells how to read it. Ends with 1 if a verdict does not hold.
@@ -68,6 +68,11 @@ def mark(verdict: Json) -> str:
     return "holds" if verdict["holds"] else "DOES NOT HOLD" if verdict["kept"] else "not judged"
 
 
+def failed(row: Json) -> bool:
+    """Whether a verdict of the row does not hold."""
+    return any(not verdict["holds"] and verdict["kept"] for verdict in row["verdicts"])
+
+
 def number(value: float) -> str:
     """Short, and the same for counts and ratios."""
     return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:.2f}"
@@ -98,8 +103,7 @@ def story(row: Json) -> str:
         said += f"{row['rollovers']} rollovers, {row['dials']} dials; {row['cpu_ms']:.1f} CPU-ms a minute."
     else:
         said = f"{row['calls']} calls in {row['seconds']:.0f} s."
-    failed = not all(verdict["holds"] or not verdict["kept"] for verdict in row["verdicts"])
-    more = [*row["notes"], *row.get("wrong", ())] if failed else []
+    more = [*row["notes"], *row.get("wrong", ())] if failed(row) else []
     return " ".join([f"{row['title']}: {said}", *more])
 
 
@@ -114,7 +118,7 @@ def run(asked: argparse.Namespace) -> list[Json]:
     rows = []
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(asked.jobs, mp_context=context) as pool:
-        kinds = [quick(kind) for kind in chosen[:: 3 if asked.quick else 1]] if asked.quick else chosen
+        kinds = [quick(kind) for kind in chosen[::3]] if asked.quick else chosen
         running = [(kind.name, pool.submit(hours, kind, minutes, asked.seed)) for kind in kinds]
         for name, future in running:
             rows.append({"title": name, **future.result()})
@@ -150,7 +154,7 @@ def main(arguments: list[str] | None = None) -> int:
     OUT.mkdir(exist_ok=True)
     path = OUT / ("soak-quick.json" if asked.quick else "soak.json")
     path.write_text(json.dumps({**told, "rows": rows}, indent=1) + "\n", encoding="utf-8")
-    return int(any(mark(verdict) == "DOES NOT HOLD" for row in rows for verdict in row["verdicts"]))
+    return int(any(map(failed, rows)))
 
 
 if __name__ == "__main__":

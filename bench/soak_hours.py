@@ -164,7 +164,8 @@ def _judged(call: SoakCall, series: Series, most: dict[str, int], minutes: int, 
         Verdict("ledger, turns, requests, map: most held", most["runs"], most["kept bytes"], f"runs {RUNS}, bytes "
                 f"{bounds(kind)['kept bytes']}", not over),
         Verdict("blocks of speech unaccounted for, or twice", truth.said, truth.wrong, "0", not truth.wrong),
-        Verdict("CPU of a minute, last round to second", 1.0, ratio, f"{CPU_RATIO}", ratio <= CPU_RATIO, kept=minutes >= 30),
+        Verdict("CPU of a minute, last round to second", 1.0, ratio, f"x {CPU_RATIO}", ratio <= CPU_RATIO,
+                kept=minutes >= MINUTES // 2),
     ]  # fmt: skip
     cpu_ms = statistics.median(series.values["cpu_ms"])
     return Hours(kind, ROUNDS * minutes, verdicts, truth.said, dict(truth.fates), call.happened, list(truth.examples),

@@ -28,20 +28,26 @@ class Said:
     lost_ms: float = 0.0
     late: bool = False
     "Its text came after it had been given up."
+    promoted: bool = False
+    "Its text was a partial that went out because a finalize could not wait."
 
     @property
     def fate(self) -> str:
-        """What became of it: `final`, `lost`, `late` (told as lost, then heard after all), or what must not be."""
+        """What became of it; those in `WRONG` must not be.
+
+        Two have a text and a report that it is lost: `late` text came after all, and of `promoted` text the rest never.
+        """
         mostly_lost = self.lost_ms > (self.end_ms - self.start_ms) / 2
         if self.finals > 1:
             return "doubled"
         if self.finals:
-            return ("late" if self.late else "both") if mostly_lost else "final"
+            excuse = "late" if self.late else "promoted" if self.promoted else "both"
+            return excuse if mostly_lost else "final"
         return "lost" if self.lost_ms else "not taken" if self.unheard else "missing"
 
 
 class Truth:
-    """Keeps a block until nothing can be said of it any more, *horizon_s* after it was said; then it is only counted."""
+    """Keeps a block until nothing can be said of it any more, *horizon_s* after it was said; then only counts it."""
 
     def __init__(self, horizon_s: float) -> None:
         self.horizon_s = horizon_s
@@ -79,6 +85,7 @@ class Truth:
             else:
                 said.finals += 1
                 said.late = event.late or said.lost_ms > 0
+                said.promoted = event.promoted
 
     def _lost(self, start_ms: float, end_ms: float) -> None:
         for said in self._open.values():
