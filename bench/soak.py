@@ -41,7 +41,7 @@ COLUMNS = ("call", "what", "start", "end", "allowed", "verdict")
 
 def quick(kind: Kind) -> Kind:
     """The same, with as much trouble in minutes as there is in an hour."""
-    more = {"errors": 2.0, "updates": 1.0, "failing": 0.1, "outage_s": 25.0, "window_ms": 10_000}
+    more = {"errors": 2.0, "updates": 1.0, "failing": 0.1, "session_s": 60.0, "outage_s": 25.0, "window_ms": 10_000}
     rough = {"drops": 2.0, "outages": 0.5, "mutes": 0.5} if kind.drops else {}
     return replace(kind, **more, **rough)
 

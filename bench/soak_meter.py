@@ -49,7 +49,8 @@ def reachable(root: object, *, but: Sequence[object] = ()) -> tuple[int, int]:
         thing = waiting.pop()
         count += 1
         size += sys.getsizeof(thing)
-        for other in gc.get_referents(thing):
+        keys = thing if type(thing) is dict else ()  # the collector passes over keys that are text
+        for other in (*gc.get_referents(thing), *keys):
             if id(other) not in seen and not isinstance(other, _NOT_OURS):
                 seen.add(id(other))
                 waiting.append(other)

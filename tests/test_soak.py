@@ -46,10 +46,10 @@ def broken(row: Hours | Real) -> list[str]:
 
 @pytest.mark.parametrize("kind", ROUGH, ids=lambda kind: kind.name)
 def test_minutes_full_of_trouble_leave_a_session_as_it_was(kind: Kind) -> None:
-    row = play(kind, minutes=1)
+    row = play(kind, minutes=2)
     assert broken(row) == [], (row.notes, row.wrong)
-    assert row.said >= 50 and row.fates["final"] >= 20 and row.dials > 10
-    assert row.happened["drop"] >= 10 and row.happened["outage" if "outage" in row.happened else "mute"] >= 1
+    assert row.said >= 100 and row.fates["final"] >= row.said / 3 and row.dials >= 20
+    assert min(row.happened[what] for what in ("drop", "outage", "mute", "error", "update", "failed item")) >= 5
 
 
 def test_a_call_is_the_same_for_the_same_seed() -> None:
@@ -66,16 +66,16 @@ def growing(minutes: Callable[[SoakCall], None] = lambda call: None) -> list[str
 
 
 def test_what_grows_with_every_turn_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept: list[dict[str, object]] = []
+    kept: list[list[list[str]]] = []
     receive = MeteredSession.receive_message
 
     def keep(self: Any, conn: int, data: Any, now: float) -> None:
         if b"committed" in data:
-            vars(self).setdefault("kept", kept).append({"at": now})
+            vars(self).setdefault("kept", kept).append([[str(now)]] * 5)
         receive(self, conn, data, now)
 
     monkeypatch.setattr(MeteredSession, "receive_message", keep)
-    assert {"session's objects", "live objects of the process", "allocated blocks of the process"} <= set(growing())
+    assert {"session's objects", "live objects of the process"} <= set(growing())
 
 
 def test_a_ledger_that_forgets_nothing_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +87,7 @@ def test_text_without_objects_that_grows_outside_of_the_session_is_seen() -> Non
     texts: list[str] = []
 
     def keep(call: SoakCall) -> None:
-        texts.extend(f"{call.now} {number}" for number in range(50))
+        texts.extend(f"{call.now} {number}" for number in range(200))
 
     assert growing(keep) == ["allocated blocks of the process"]
 
@@ -96,7 +96,7 @@ def test_speech_that_comes_to_nothing_is_seen(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(SoakCall, "_accept", lambda self, conn: None)  # nobody is there,
     monkeypatch.setattr(Truth, "_lost", lambda self, start_ms, end_ms: None)  # and nobody tells
     row = play(CALM, minutes=1)
-    assert "blocks of speech unaccounted for, or twice" in broken(row) and row.fates["missing"] == row.said
+    assert "blocks of speech unaccounted for, or twice" in broken(row) and row.fates["missing"] > row.said / 2
 
 
 def final(text: str, **more: Any) -> ev.Transcript:
@@ -230,7 +230,7 @@ def test_a_step_is_no_slope_and_a_slope_is() -> None:
 def test_what_hangs_on_a_thing_is_counted_once_and_what_is_shared_is_not() -> None:
     text = "x" * 1_000
     count, size = reachable([text, text, [text], json_like := {"a": ["b"]}, asyncio, Path])
-    assert count == 1 + 1 + 1 + 4 and 1_000 < size < 2_000
+    assert count == 7 and 1_000 < size < 2_000
     assert reachable([json_like, text], but=[json_like])[0] == 2
 
 
