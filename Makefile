@@ -12,6 +12,7 @@ PYTEST_ARGS ?=
 WORKERS     ?= 2
 CHAOS_ARGS  ?=
 BENCH_ARGS  ?=
+SOAK_ARGS   ?=
 # Of ten_ai_base, besides the one the embedded host has unless told otherwise (docs/host.md).
 GENERATIONS ?= 0.7.41 0.7.48
 GENERATION_TESTS ?= tests/acceptance tests/extension tests/host/test_host_asr_base.py
@@ -39,7 +40,7 @@ STALE := stale-environment
 endif
 endif
 
-.PHONY: help setup format check test generations chaos bench demo samples package clean stale-environment
+.PHONY: help setup format check test generations chaos bench soak demo samples package clean stale-environment
 .DELETE_ON_ERROR:
 
 help:
@@ -50,6 +51,7 @@ help:
 	@echo "make generations   acceptance and black-box tests on the other generations of ten_ai_base"
 	@echo "make chaos     hundreds of faults against the extension, as a table (CHAOS_ARGS='--quick --only kills')"
 	@echo "make bench     what a frame, a stream and an event cost, beside the floors (BENCH_ARGS=--quick for half a minute)"
+	@echo "make soak      hours of calls, simulated and real, and whether anything grows (SOAK_ARGS=--quick for a minute)"
 	@echo "make format    put the code into the project's style"
 	@echo "make samples   make the two recordings again (needs flite)"
 	@echo "make package   dist/: the TEN package, the wheel and the source archive"
@@ -106,6 +108,9 @@ chaos: $(RUN)
 
 bench: setup
 	@$(BIN)/python bench/perf.py $(BENCH_ARGS)
+
+soak: setup
+	@$(BIN)/python bench/soak.py $(SOAK_ARGS)
 
 demo: $(RUN)
 	@$(BIN)/python devkit/samples/demo.py

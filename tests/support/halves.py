@@ -10,6 +10,7 @@ import heapq
 import itertools
 from collections.abc import Callable
 from email.utils import formatdate
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,8 @@ class ServerEnd:
 class Halves:
     """A call. Times are seconds of its own clock, from 0."""
 
+    session_class = Session
+
     def __init__(
         self,
         options: SessionOptions,
@@ -91,7 +94,7 @@ class Halves:
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._rate = options.sample_rate
-        self.client = Session(
+        self.client = self.session_class(
             options,
             encoder=lambda rate: WireEncoder(options.sample_rate, options.input_audio_format, pcm_rate=rate),
             level=LevelDetector(options.sample_rate),
@@ -222,8 +225,8 @@ class Halves:
         self._flush(conn, server)
 
     def _serve(self, conn: int, data: bytes) -> None:
-        server = self._servers[conn]
-        if not server.gone:
+        server = self._servers.get(conn)
+        if server is not None and not server.gone:
             server.session.receive_message(data, self.now)
             self._flush(conn, server)
 
@@ -241,11 +244,14 @@ class Halves:
             elif isinstance(work, UtteranceDropped):
                 del server.audio[work.item_id]
         for frame in server.session.messages():
-            self._after(LATENCY_S, lambda frame=frame: self.client.receive_message(conn, frame, self.now))  # type: ignore[misc]
+            self._after(LATENCY_S, partial(self._deliver, conn, frame))
         if server.session.close is not None and not server.gone:
             server.gone = True
             code, reason = server.session.close
             self._after(LATENCY_S, lambda: self.client.connection_lost(conn, code, reason, self.now))
+
+    def _deliver(self, conn: int, frame: Any) -> None:
+        self.client.receive_message(conn, frame, self.now)
 
     def _hear(self, server: ServerEnd, work: UtteranceAudio) -> None:
         """Streaming models say what they have so far, at most once a second."""
@@ -265,10 +271,13 @@ class Halves:
             self.overtaken += server.asked[0] != item_id
             server.asked.remove(item_id)
             if not server.gone:
-                server.session.completed(item_id, Recognition(text, language="en"), self.now)
+                self._answer(server, item_id, text)
                 self._flush(conn, server)
 
         self._after(self._recognise_s(), done)
+
+    def _answer(self, server: ServerEnd, item_id: str, text: str) -> None:
+        server.session.completed(item_id, Recognition(text, language="en"), self.now)
 
 
 def _text(blocks: list[Any]) -> str:
