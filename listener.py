@@ -57,6 +57,9 @@ class Teller:
         self._through.set()
         self._task: asyncio.Task[None] | None = None
 
+    def __len__(self) -> int:
+        return len(self._events)
+
     def put(self, event: ev.Event) -> None:
         """Tell *event* behind all others."""
         self._events.put(event)

@@ -54,8 +54,8 @@ PLANTS = (
     Plant(
         "position-off-by-one",
         "realtime/writing.py",
-        "        self._written(conn, now, count, first)\n",
-        "        self._written(conn, now, count, first + 1)\n",
+        "        conn.map.add(count, position)\n",
+        "        conn.map.add(count, None if position is None else position + 1)\n",
         "the map says that audio on the wire was the caller's one sample later",
     ),
     Plant(
@@ -68,8 +68,8 @@ PLANTS = (
     Plant(
         "fence-early",
         "realtime/client_turns.py",
-        "        fence = stream.ledger.accepted\n        self._detector_open = False\n",
-        "        fence = max(0, stream.ledger.accepted - stream.samples(20))\n        self._detector_open = False\n",
+        "        fence = stream.ledger.accepted\n        stream.ledger.judge()\n",
+        "        fence = max(0, stream.ledger.accepted - stream.samples(20))\n        stream.ledger.judge()\n",
         "a finalize commits all but the last 20 ms before it",
     ),
     # Exactly once
@@ -225,8 +225,8 @@ PLANTS = (
     Plant(
         "answer-late",
         "realtime/finalizing.py",
-        "        times = [self._requests[0].deadline] if self._requests else []\n",
-        "        times = [self._requests[-1].deadline] if self._requests else []\n",
+        "        return min([self._requests[0].deadline, *waits])\n",
+        "        return min([self._requests[-1].deadline, *waits])\n",
         "only the newest request's deadline wakes the session",
     ),
     Plant(

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import soak_load  # noqa: F401  (makes the names below importable)
 from halves import Halves, ServerEnd
 from sessions import options
@@ -213,7 +214,7 @@ class SoakCall(Halves):
 
     def _update(self) -> None:
         self._language = "de" if self._language == "en" else "en"
-        transcription = replace(self.kind.options.transcription, language=self._language)
+        transcription = msgspec.structs.replace(self.kind.options.transcription, language=self._language)
         changed = self.client.options.replace(transcription=transcription)
         self.client.reconfigure(f"u{self.happened['update']}", changed, self.now)
 

@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import soak_load
 from chaos_call import Play, Speech, run_stream, write
 from chaos_run import properties
@@ -113,7 +114,8 @@ async def one_call(url: str, chance: random.Random) -> int:
             client.push_audio(voiced() if turns == "local_vad" else block)
             await client.finalize()
             if way > 0.9:
-                opts = opts.replace(transcription=replace(opts.transcription, language=chance.choice(("en", "de"))))
+                transcription = msgspec.structs.replace(opts.transcription, language=chance.choice(("en", "de")))
+                opts = opts.replace(transcription=transcription)
                 client.update(opts)
             if time.monotonic() >= ends:
                 break

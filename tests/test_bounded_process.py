@@ -133,7 +133,8 @@ async def test_the_client_of_a_listener_that_hangs_keeps_its_queue_bounded() -> 
         for number in range(9_000):
             client._session.stream.emit(ev.SpeechStarted("r", "i", number))
             client.push_audio(tone(1))
-        assert len(client._events) <= event_queue.MAX_EVENTS + 1
+            client.tell()
+        assert len(client._teller) <= event_queue.MAX_EVENTS + 1
         hung.gate.set()
         await client.stop()
     assert [e.code for e in hung.of(ev.ClientError)] == ["listener_slow"]

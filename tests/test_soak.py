@@ -28,7 +28,7 @@ try:
 finally:
     sys.path.remove(_BENCH)
 
-from ten_packages.extension.openai_asr_python import openai_asr_client  # noqa: E402
+from ten_packages.extension.openai_asr_python import openai_asr_client, transport  # noqa: E402
 from ten_packages.extension.openai_asr_python.realtime import events as ev  # noqa: E402
 from ten_packages.extension.openai_asr_python.realtime import ledger  # noqa: E402
 
@@ -187,14 +187,14 @@ def test_what_a_call_leaves_behind_is_seen(url: str, what: str, monkeypatch: pyt
             left.append(self)
 
     async def forget(self: Any, code: int, reason: str) -> None:
-        self._socket.transport.pause_reading()
-        left.append(self._socket.transport)
-        clean_up.append(self._socket.transport.abort)
+        self._connection.transport.pause_reading()
+        left.append(self._connection.transport)
+        clean_up.append(self._connection.transport.abort)
 
     if what == "objects":
         monkeypatch.setattr(soak_real, "OpenAIASRClient", Keeping)
     if what == "descriptors":
-        monkeypatch.setattr(openai_asr_client.WebSocketTransport, "close", forget)
+        monkeypatch.setattr(transport.WebSocketTransport, "close", forget)
     clients = Clients(url, calls=8, call=leaves)
     try:
         row = measure("client", clients, 0, batches=1, warm=1)
