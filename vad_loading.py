@@ -15,12 +15,15 @@ _loading: Future[None] | None = None
 
 
 def load_in_background() -> Future[None]:
-    """Load the model, once for the process, unless that is under way; done when it is there or cannot be loaded."""
+    """Load the model, once for the process, unless that is under way; done when it is there or cannot be loaded.
+
+    No daemon thread: a process that ends under the runtime's feet is aborted by it.
+    """
     global _loading
     with _lock:
         if _loading is None or (_loading.done() and not vad.settled()):
             _loading = Future()
-            threading.Thread(target=_load, args=(_loading,), name="openai-asr-vad", daemon=True).start()
+            threading.Thread(target=_load, args=(_loading,), name="openai-asr-vad").start()
         return _loading
 
 

@@ -3,6 +3,7 @@
     python bench/perf.py                       everything, some minutes; the table, and bench/out/latest.json
     python bench/perf.py --quick               a short form that only shows that all of it runs (bench/out/quick.json)
     python bench/perf.py --show bench/out/latest.json
+    python bench/perf.py --parts               what single parts cost, beside the ways that were not taken
     python bench/perf.py --profile client      where the time of a frame goes, flat out (or: extension, events)
 
 Every figure is CPU time of a process that does nothing else, less that of the harness alone, and every ratio is taken
@@ -16,6 +17,7 @@ import datetime
 import json
 import os
 import platform
+import subprocess
 import sys
 import time
 from importlib import metadata
@@ -28,6 +30,7 @@ from perf_run import CYCLE_MS, cores, run
 from perf_table import table
 
 OUT = Path(__file__).resolve().parent / "out"
+PARTS = ("audio_cost", "event_cost", "transports", "vad_cost", "hand_over")
 LIBRARIES = ("websockets", "picows", "numpy", "pydantic", "msgspec", "onnxruntime")
 
 
@@ -49,6 +52,15 @@ def profile(what: str) -> None:
     subject = "extension" if what == "extension" else "client"
     cycle_ms = BUSY_MS if what == "events" else CYCLE_MS
     print(run("flat", cycle_ms=cycle_ms, subject=subject, streams=10, seconds=5, profile=True)["profile"])
+
+
+def parts() -> int:
+    """Run the small benches of single parts, one after the other; 0 if all could be run."""
+    failed = 0
+    for name in PARTS:
+        print(f"\n== python bench/{name}.py", flush=True)
+        failed += subprocess.run([sys.executable, str(OUT.parent / f"{name}.py")]).returncode != 0
+    return 1 if failed else 0
 
 
 def shared(results: Results) -> float:
@@ -90,12 +102,15 @@ def main() -> int:
     """Parse and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a short form; prints, never fails")
+    parser.add_argument("--parts", action="store_true", help="single parts, and alternatives to them")
     parser.add_argument("--profile", choices=("client", "extension", "events"))
     parser.add_argument("--show", type=Path, metavar="FILE", help="print the tables of a run again, from its JSON")
     asked = parser.parse_args()
     if asked.show:
         show(json.loads(asked.show.read_text(encoding="utf-8")))
         return 0
+    if asked.parts:
+        return parts()
     if asked.profile:
         profile(asked.profile)
         return 0

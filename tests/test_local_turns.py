@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -246,6 +249,23 @@ def test_however_many_ask_at_once_the_model_is_loaded_once(
     slow_loading.set()
     futures.pop().result(10)
     assert vad_loading.load_in_background().done() and len(loads) == 1 and vad.settled()
+
+
+def test_a_process_that_ends_meanwhile_ends_in_good_order() -> None:
+    """The runtime's own threads abort a process that ends under them: the load comes to its end first."""
+    program = """
+import loader; loader.load_extension()
+from ten_packages.extension.openai_asr_python import vad_loading
+def load():
+    started.set(); time.sleep(0.2); print("loaded")
+import threading, time
+started = threading.Event()
+vad_loading.vad.load, vad_loading.vad.warm_up = load, lambda: None
+vad_loading.load_in_background(); started.wait(10)
+"""
+    host = Path(__file__).resolve().parent.parent / "devkit" / "host"
+    done = subprocess.run([sys.executable, "-c", program], cwd=host, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "loaded\n"), done.stderr
 
 
 async def test_a_finalize_while_the_model_loads_waits_for_it(slow_loading: threading.Event) -> None:
