@@ -4,8 +4,9 @@ Three things drive it: the caller's audio, the server's messages, and one timer.
 monotonic time in seconds. After every input take `actions()` and do them, drain `next_event()`, and call
 `handle_timer` at `get_timer()`. Nothing a server or a network does raises here.
 
-The life of the session is the table in `lifecycle.py`; `docs/session.md` draws it. The file is a little longer than
-others because the whole contract is one class; what it does is in the files it puts together.
+The life of the session is the table in `lifecycle.py`; `docs/session.md` draws it. The file is longer than others
+because the whole contract is one class, of which the way of audio (`audio_path.py`) and changes of the configuration
+(`live_changes.py`) have files of their own; what it does is in the files it puts together.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from . import messages as wire
 from .actions import Action, Close, Connect, Ping, Send
+from .audio_path import LONGEST_FRAME_S, AudioPath
 from .audio_store import BYTES_PER_SAMPLE
 from .backoff import USEFUL_AFTER_S, Backoff, is_refusal, retry_after_seconds
 from .client_turns import ClientTurns
@@ -38,9 +40,9 @@ from .receiving import Receiver, server_error
 from .reconfigure import APPLIED, SOON_S, TAKEN, Reconfigurer, refusal
 from .repair import Repairer
 from .reporting import Reports, refused_for_good
-from .rollover import Rollover, date_of, note_lifetime, open_turn
+from .rollover import Rollover, date_of, note_lifetime
 from .sending import Sender
-from .stream import NOT_STARTED_WINDOW_S, LevelMarker, SessionStats, Stream
+from .stream import LevelMarker, SessionStats, Stream
 from .turn import Phase
 from .wire_map import WireMap
 from .writing import Writer
@@ -51,15 +53,9 @@ PASSING = frozenset({wire.TranscriptionDelta, wire.ConversationItemAdded, wire.C
 "What changes nothing but a text, while audio flows."
 BOOKED = PASSING | {wire.SpeechStarted, wire.SpeechStopped, wire.InputAudioBufferCommitted, wire.TranscriptionCompleted}
 "What changes the books alone, while audio flows to a server that finds the turns: nothing is to be sent for it."
-LOOK_AFTER_MS = 500
-"Audio that may come before what it needs besides being sent is seen to."
-LONGEST_FRAME_S = 1.0
-"Longer ones are no frames, and go out in pieces."
-MIN_WINDOW_S = 10.0
-"Audio kept for a first send when replay is switched off."
 
 
-class Session(LiveChanges):
+class Session(AudioPath, LiveChanges):
     """See the module's docstring for the contract."""
 
     def __init__(
@@ -114,11 +110,9 @@ class Session(LiveChanges):
         "The one that carries the stream."
         self._next_conn = 1
         self._steady_until = 0
-        "Up to this position audio needs nothing done but to be kept, and sent if there is a carrier."
         self._carrier: Connection | None = None
         self._longest_frame = round(LONGEST_FRAME_S * options.sample_rate) * BYTES_PER_SAMPLE
         self._looked_after = 0
-        "Position up to which `_look_after` has seen the audio."
         self._dial_at: float | None = None
         self._drain_deadline = 0.0
 
@@ -172,92 +166,6 @@ class Session(LiveChanges):
             conn.encoder, conn.map = self._make_encoder(conn.dialect.pcm_rate), WireMap(rate)
 
     # Audio and turns ----------------------------------------------------------------------------------------
-
-    def push_audio(self, pcm: bytes, now: float) -> bool:
-        """Accept s16le mono at the stream's rate, in every state.
-
-        Returns True if nothing came of it but, at most, one `Send`: no event waits, and no deadline has moved.
-        """
-        if self._stream.ledger.accepted < self._steady_until and len(pcm) <= self._longest_frame:
-            conn = self._carrier
-            if conn is None:
-                self._stream.ledger.append(pcm)
-                return True
-            if conn.in_flight == 0:
-                if self._sender.wake_at is not None:
-                    return self._gather(conn, pcm, now)
-                message = self._sender.carry(conn, pcm, now)
-                if message is None:
-                    return False  # it is gathered from now on: the timer is to be set
-                conn.in_flight, conn.blocked_since = 1, now
-                self._actions.append(Send(conn.id, message))
-                if conn.outbox:
-                    self._steady_until = 0
-                return True
-        if self.state is not S.STOPPED and pcm:
-            self._stream.ledger.append(pcm)
-            self._flush(now)
-        return False
-
-    def _gather(self, conn: Connection, pcm: bytes, now: float) -> bool:
-        """Audio that came too fast, or is to go out in packets, waits for more."""
-        due = self._sender.wake_at
-        self._stream.ledger.append(pcm)
-        if due is not None and now < due:
-            return True
-        self._flush(now)
-        return False
-
-    def _look_after(self, now: float) -> None:
-        """What audio needs besides being sent: ageing, turns that grow too long, a server that does not hear it."""
-        stream = self._stream
-        self._looked_after = stream.ledger.accepted
-        self._turns.audio_accepted()
-        stream.gate_old_silence()
-        if self.state in (S.IDLE, S.FAILED):
-            cause = "not_started" if self.state is S.IDLE else "fatal"
-            stream.enforce_window(window_s=NOT_STARTED_WINDOW_S, idle_cause=cause)
-        else:
-            stream.enforce_window(window_s=self._window_s, answering=self.connected)
-            self._limit_length()
-            if self._conn is not None and self._conn.ready:
-                self._watchdog.listen(self._conn, now)
-        stream.book.losses.next_frame()
-        stream.bound(now)
-
-    @property
-    def _window_s(self) -> float:
-        """Seconds of audio that are kept."""
-        return self.options.replay_window_ms / 1000 or MIN_WINDOW_S
-
-    def _find_steady(self) -> None:
-        """See whether the audio that comes next needs nothing but to be sent, or kept, and for how long."""
-        self._steady_until = 0
-        conn, sender, stream = self._conn, self._sender, self._stream
-        if self._rollover.spare is not None or self._updates.current is not None or self._finalizer.open:
-            return
-        if self.state is S.READY and conn is not None and not conn.in_flight and not conn.outbox and conn.cut is None:
-            if sender.keeps_up(conn):
-                self._carrier = conn
-            elif stream.detection == "local_vad" and not self._turns.takes_audio:
-                self._carrier = None
-            else:
-                return
-        elif self.state in (S.CONNECTING, S.BACKOFF) and not self._turns.wants_turn:
-            self._carrier = None
-        else:
-            return
-        until = self._looked_after + stream.samples(LOOK_AFTER_MS)
-        full = stream.ledger.kept_from + round(self._window_s * stream.rate)
-        self._steady_until = min(until, full, stream.must_look_at())
-
-    def _limit_length(self) -> None:
-        self._turns.limit_length()
-        conn = self._conn
-        if conn is not None and conn.ready and conn.cut is None and not self._stream.client_owned:
-            turn = open_turn(conn, self._stream)
-            if turn is not None and turn.phase is Phase.OPEN and self._stream.must_end(turn):
-                conn.cut = self._stream.ledger.accepted
 
     def turn_started(self, position: int, now: float) -> None:
         """The local detector confirmed speech since *position*."""

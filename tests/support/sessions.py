@@ -12,6 +12,7 @@ import numpy as np
 from ten_packages.extension.openai_asr_python.audio.encoder import WireEncoder
 from ten_packages.extension.openai_asr_python.audio.level import LevelDetector
 from ten_packages.extension.openai_asr_python.realtime import events as ev
+from ten_packages.extension.openai_asr_python.realtime.audio_path import LOOK_AFTER_MS
 from ten_packages.extension.openai_asr_python.realtime.audio_store import BLOCK
 from ten_packages.extension.openai_asr_python.realtime.dialects.choice import DialectChoice
 from ten_packages.extension.openai_asr_python.realtime.limiter import DialLimiter
@@ -21,7 +22,7 @@ from ten_packages.extension.openai_asr_python.realtime.options import (
     TurnDetectionOptions,
 )
 from ten_packages.extension.openai_asr_python.realtime.sending import GATHER_S
-from ten_packages.extension.openai_asr_python.realtime.session import LOOK_AFTER_MS, Close, Connect, Ping, Send, Session
+from ten_packages.extension.openai_asr_python.realtime.session import Close, Connect, Ping, Send, Session
 
 RATE = 16_000
 LEEWAY = BLOCK + LOOK_AFTER_MS * RATE // 1000
