@@ -81,9 +81,8 @@ class AudioPath:
 
     def _gather(self, conn: Connection, pcm: bytes, now: float) -> bool:
         """Audio that came too fast, or is to go out in packets, waits for more."""
-        due = self._sender.wake_at
         self._stream.ledger.append(pcm)
-        if due is not None and now < due:
+        if self._sender.gathers(conn, now):
             return True
         self._flush(now)
         return False

@@ -62,7 +62,7 @@ class Sender:
     def _too_early(self, conn: Connection, now: float) -> bool:
         """Audio goes out in packets of `send_interval_ms`; nothing that a boundary needs waits for it."""
         until = self._packet_due(conn)
-        if self._gather_until > until and self._gathered(conn) < self._stream.samples(GATHER_MS):
+        if self._gather_until > until and not self._gathered_enough(conn):
             until = self._gather_until
         if now >= until - TIMER_TOLERANCE_S:
             return False
@@ -78,10 +78,10 @@ class Sender:
         At the pace of speech each frame leaves at once. What comes in a flood leaves in fewer messages.
         """
         stream = self._stream
-        ahead = self._heard_at if self._heard_at > now else now
-        self._heard_at = ahead = ahead + len(pcm) * AHEAD_PACE / (BYTES_PER_SAMPLE * stream.rate)
-        if ahead - now > AHEAD_S or stream.options.send_interval_ms:
-            self._gather_until = now + GATHER_S if ahead - now > AHEAD_S else 0.0
+        ahead = self._heard_at - now  # of what came before, so that one long frame is no flood
+        self._heard_at = max(self._heard_at, now) + len(pcm) * AHEAD_PACE / (BYTES_PER_SAMPLE * stream.rate)
+        if ahead > AHEAD_S or stream.options.send_interval_ms:
+            self._gather_until = now + GATHER_S if ahead > AHEAD_S else 0.0
             until = max(self._packet_due(conn), self._gather_until)
             if now < until - TIMER_TOLERANCE_S:
                 self.wake_at = until
@@ -93,8 +93,15 @@ class Sender:
         interval_ms = self._stream.options.send_interval_ms
         return conn.last_audio_at + interval_ms / 1000 if interval_ms else 0.0
 
-    def _gathered(self, conn: Connection) -> int:
-        return self._stream.ledger.accepted - (conn.map.last_position or 0)
+    def gathers(self, conn: Connection, now: float) -> bool:
+        """Whether audio for *conn* goes on waiting for more."""
+        if self.wake_at is None or now >= self.wake_at:
+            return False
+        return self.wake_at > self._gather_until or not self._gathered_enough(conn)
+
+    def _gathered_enough(self, conn: Connection) -> bool:
+        stream = self._stream
+        return stream.ledger.accepted - (conn.map.last_position or 0) >= stream.samples(GATHER_MS)
 
     def keeps_up(self, conn: Connection) -> bool:
         """Whether all audio that *conn* may be sent is written or gathered, and what comes next goes on with it."""

@@ -488,6 +488,28 @@ def test_stop_while_waiting_to_dial_is_immediate() -> None:
     assert d.session.get_timer() is None and d.session.state.value == "stopped"
 
 
+@pytest.mark.parametrize("frame_ms", [10, 20, 100, 500])
+def test_at_the_pace_of_speech_each_frame_leaves_at_once(frame_ms: int) -> None:
+    d = server()
+    for number in range(40):
+        d.session.push_audio(tone(frame_ms), d.now)
+        d.pump()
+        assert d.session.stats.sent_user_ms == (number + 1) * frame_ms
+        d.at(d.now + frame_ms / 1000 / 1.2)  # a clock that runs fast is no flood
+
+
+def test_a_flood_leaves_in_few_messages_and_all_of_it_soon() -> None:
+    d = server()
+    for _ in range(1_000):
+        d.session.push_audio(tone(20), d.now)
+        d.pump()
+        d.at(d.now + 0.0002)
+    d.at(d.now + 0.02)
+    appends = [m["audio"] for m in d.wire[1] if "audio" in m]
+    assert sum(appends) == 20_000 * 48 and len(appends) < 50
+    assert max(appends) <= 500 * 48
+
+
 def test_fixed_packets_for_those_who_want_them() -> None:
     d = Driver(options("none", send_interval_ms=100)).connect().push(tone(1_000), realtime=True)
     appends = [m["audio"] for m in d.wire[1] if "audio" in m]
