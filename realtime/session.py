@@ -49,10 +49,19 @@ from .writing import Writer
 
 S = SessionState
 SIGNS_OF_SPEECH = (wire.SpeechStarted, wire.TranscriptionDelta, wire.TranscriptionCompleted)
-PASSING = frozenset({wire.TranscriptionDelta, wire.ConversationItemAdded, wire.ConversationItemDone})
+PASSING: frozenset[type[wire.Message]] = frozenset(
+    {wire.TranscriptionDelta, wire.ConversationItemAdded, wire.ConversationItemDone}
+)
 "What changes nothing but a text, while audio flows."
-BOOKED = PASSING | {wire.SpeechStarted, wire.SpeechStopped, wire.InputAudioBufferCommitted, wire.TranscriptionCompleted}
+BOOKED: frozenset[type[wire.Message]] = PASSING | {
+    wire.SpeechStarted,
+    wire.SpeechStopped,
+    wire.InputAudioBufferCommitted,
+    wire.TranscriptionCompleted,
+}
 "What changes the books alone, while audio flows to a server that finds the turns: nothing is to be sent for it."
+HASTES_NOTHING: frozenset[type[wire.Message]] = PASSING.union((wire.SpeechStarted, wire.SpeechStopped))
+"And, of those, what nothing is due for."
 
 
 class Session(AudioPath, LiveChanges):
@@ -462,6 +471,7 @@ class Session(AudioPath, LiveChanges):
         if c.stage in (Stage.DIALLING, Stage.OPEN) and c.place.hear(data) and not self._speak_otherwise(c, now):
             return False
         passing = booked = self._steady_until > 0 and c is self._conn
+        kind: type = object
         turns, rules = len(self._stream.book.turns), self._stream.rules
         for decoded in c.dialect.decode(data):
             self._receive(c, decoded, now)
@@ -473,11 +483,11 @@ class Session(AudioPath, LiveChanges):
         if passing and turns == len(self._stream.book.turns) and rules is self._stream.rules:
             return True  # more text of a turn that is known: by far the most of what comes
         self._stream.bound(now)
-        if booked and self._others_rest and not self._stream.client_owned:
-            self._find_steady()
-        else:
+        if not booked or self._stream.client_owned or not self._others_rest:
             self._flush(now)
-        return False
+            return False
+        self._find_steady()
+        return kind in HASTES_NOTHING or not self._stream.book.turns
 
     def _receive(self, conn: Connection, decoded: wire.Decoded, now: float) -> None:
         stats, message = self._stream.stats, decoded.message

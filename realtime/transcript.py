@@ -154,7 +154,12 @@ class TranscriptBook:
             return  # the final says the whole
         text = before + delta
         turn.deltas = [text]
-        if text.strip() and len(text) > len(turn.shown_before) and not turn.promoted and self._is_speech(turn):
+        if (
+            text.strip()
+            and len(text) > len(turn.shown_before)
+            and not turn.promoted
+            and (turn.shown or self._is_speech(turn))
+        ):
             turn.shown = True
             self._emit(self._transcript(turn, text, final=False, delta=delta))
 
