@@ -68,6 +68,21 @@ def grown(before: Counter[str], after: Counter[str]) -> str:
     return ", ".join(f"{name} +{count}" for name, count in most)
 
 
+_clear_caches = getattr(sys, "_clear_internal_caches", None) or getattr(sys, "_clear_type_cache", None)
+
+
+def allocated() -> int:
+    """Blocks that Python's allocator has given out.
+
+    Without what the interpreter remembers of the attributes it looked up: thousands of names, each kept until another
+    takes its place, so that a process grows for hours until all places are taken.
+    """
+    if _clear_caches is not None:
+        _clear_caches()
+    gc.collect()
+    return sys.getallocatedblocks()
+
+
 @contextlib.contextmanager
 def frozen() -> Iterator[None]:
     """In here `gc.get_objects` names only what was made in here."""
