@@ -18,7 +18,7 @@ from weakref import WeakSet
 from .audio import vad
 from .audio.turns import TurnDetector, TurnEvent
 from .audio.vad_batch import Stream, WindowBatch
-from .vad_loading import load_in_background
+from .vad_loading import is_loading, load_in_background
 
 DELAY_S = 0.010
 "Windows of fifty callers come every 0.6 ms: a batch of sixteen, which costs less than half a window each."
@@ -51,13 +51,13 @@ class LocalTurns:
         self._told_failure = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._judge: _Judge | None = None
-        if not self.ready:
-            load_in_background()
+        if isinstance(detector.detector, vad.SileroDetector) and not vad.loaded():
+            load_in_background(again=True)
 
     @property
     def ready(self) -> bool:
         """Whether a window can be judged without waiting for the model to be loaded."""
-        return vad.settled() or not isinstance(self.detector.detector, vad.SileroDetector)
+        return not isinstance(self.detector.detector, vad.SileroDetector) or (vad.settled() and not is_loading())
 
     def _wait_for_the_model(self) -> None:
         if self.detector.waiting and not self.ready:

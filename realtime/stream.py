@@ -196,6 +196,8 @@ class Stream:
         """Gate quiet audio that cannot belong to a turn any more. Works in steps of 100 ms, to be cheap."""
         padding = self.options.turn_detection.prefix_padding_ms + QUIET_GRACE_S * 1000
         before = self.ledger.accepted - self.samples(padding)
+        if before - self._gated_until < self.samples(100):
+            return
         held = [t.span_start for t in self.book.turns if self._unsent(t) and self._holds_silence(t)]
         before = min([before, *held])
         if before - self._gated_until < self.samples(100):
