@@ -198,8 +198,9 @@ class Stream:
         before = self.ledger.accepted - self.samples(padding)
         if before - self._gated_until < self.samples(100):
             return
-        held = [t.span_start for t in self.book.turns if self._unsent(t) and self._holds_silence(t)]
-        before = min([before, *held])
+        for turn in self.book.turns:
+            if turn.span_start < before and self._unsent(turn) and self._holds_silence(turn):
+                before = turn.span_start
         if before - self._gated_until < self.samples(100):
             return
         before = self._before_waiting_speech(before)
