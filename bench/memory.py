@@ -133,7 +133,7 @@ def highest() -> int:
 
 
 def load() -> None:
-    """Make the extension importable, as bench/frame_cost.py does."""
+    """Make the extension importable."""
     spec = importlib.util.spec_from_file_location("loader", ROOT / "devkit" / "host" / "loader.py")
     assert spec is not None and spec.loader is not None
     loader = importlib.util.module_from_spec(spec)
