@@ -6,6 +6,7 @@ import contextlib
 import gc
 import statistics
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from unittest import mock
 import soak_load  # noqa: F401  (makes the names below importable)
 from sessions import COMMITTING, STREAMING
 from soak_call import RATE, Kind, SoakCall
-from soak_meter import Series, Verdict, allocated, frozen, grown, kinds_of_objects, paired, reachable, yardstick
+from soak_meter import Series, Verdict, allocated, frozen, grown, kinds_of_objects, paired, reachable
 from ten_packages.extension.openai_asr_python.realtime import limits, stream
 from ten_packages.extension.openai_asr_python.realtime.session import Session
 
@@ -124,10 +125,11 @@ def play(
             blocks = allocated()
             call = SoakCall(kind, minutes, seed).start()
             for minute in range(ROUNDS * minutes):
-                spent = call.client.cpu_s
+                spent, began = call.client.cpu_s, time.thread_time()
                 call.minute()
+                ours = call.client.cpu_s - spent
+                series.add(cpu=ours / (time.thread_time() - began - ours), cpu_ms=1000 * ours)
                 after_minute(call)
-                series.add(cpu=(call.client.cpu_s - spent) / yardstick(), cpu_ms=1000 * (call.client.cpu_s - spent))
                 most = {name: max(most[name], number) for name, number in held(call.client).items()}
                 _read(call, series, blocks)
                 if minute + 1 == minutes:

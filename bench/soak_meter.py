@@ -20,8 +20,12 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
+import soak_load  # noqa: F401  (makes the names below importable)
+from ten_packages.extension.openai_asr_python.audio import resample
 
-_NOT_OURS = (type, ModuleType, FunctionType, BuiltinFunctionType, asyncio.AbstractEventLoop)
+RATES = (16_000, 24_000)
+"Of all calls of the soak, and of their wire."
+_NOT_OURS = (type, ModuleType, FunctionType, BuiltinFunctionType, asyncio.AbstractEventLoop, resample._Tables)
 "What a walk stops at: shared by the whole process."
 PATIENCE_S = 5.0
 "For sockets and tasks that are on their way out."
@@ -74,9 +78,11 @@ _clear_caches = getattr(sys, "_clear_internal_caches", None) or getattr(sys, "_c
 def allocated() -> int:
     """Blocks that Python's allocator has given out.
 
-    Without what the interpreter remembers of the attributes it looked up: thousands of names, each kept until another
-    takes its place, so that a process grows for hours until all places are taken.
+    Without what a process remembers, up to a bound that it may take hours to reach: the interpreter thousands of names
+    of attributes that it looked up, and the resampler how frames of each length are worked off.
     """
+    for space in resample._tables(*RATES).spare:
+        space.clear()
     if _clear_caches is not None:
         _clear_caches()
     gc.collect()

@@ -175,7 +175,7 @@ class Clients:
 class Extensions:
     """Batches of calls through the extension, each in a host of its own, in threads."""
 
-    def __init__(self, url: str, *, calls: int = SIDE_BY_SIDE, side: int = SIDE_BY_SIDE) -> None:
+    def __init__(self, url: str, *, calls: int = 4 * SIDE_BY_SIDE, side: int = 2 * SIDE_BY_SIDE) -> None:
         self._url, self._side = url, side
         self.calls = calls
         self._scenarios = [scenario for scenario in SCENARIOS if scenario.name in EXTENSION_SCENARIOS]
