@@ -64,9 +64,13 @@ class Teller:
         """Tell *event* behind all others."""
         self._events.put(event)
         if not self._due:
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:  # audio may come before there is a loop: it is told with what follows
+                return
             self._due = True
             self._through.clear()
-            asyncio.get_running_loop().call_soon(self._hand_over)
+            loop.call_soon(self._hand_over)
 
     async def wait(self) -> None:
         """Wait until everything is told; from a listener's own coroutine, which would wait for itself, not at all."""

@@ -82,16 +82,17 @@ class _Link:
 
     # What the client wants -----------------------------------------------------------------------------------
 
-    def send(self, action: Action) -> None:
-        """Write one TEXT frame; the session learns when the transport took it."""
+    def send(self, action: Action) -> bool:
+        """Write one TEXT frame; the session learns when the transport took it. False: it has not yet."""
         assert self._transport is not None and isinstance(action, Send), "sent before the connection was open"
         try:
             if self._transport.send(action.data):
                 self._session.sent(self.number, 1, self._client.now())
-            else:
-                self._full = True
+                return True
+            self._full = True
         except Exception as exc:
             self._fail(exc)
+        return False
 
     def ping(self) -> None:
         """Write a ping, behind what still has to be written."""
@@ -265,9 +266,10 @@ class OpenAIASRClient:
         """Audio of the stream. This runs for every frame: what needs no more than to be sent gets no more."""
         session, now = self._session, self._clock()
         if session.push_audio(pcm, now):
+            taken = True
             for send in session.actions():
-                self._links[send.conn].send(send)
-            if not session.steady:
+                taken = self._links[send.conn].send(send)
+            if not taken or not session.steady:
                 self.pump()
         else:
             self.pump()

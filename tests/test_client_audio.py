@@ -61,6 +61,21 @@ async def test_what_queues_while_a_send_is_under_way_goes_out_as_one_message() -
     assert wire.log.count(APPEND) == 2
 
 
+async def test_a_server_that_stops_reading_is_left_also_when_nothing_more_is_said() -> None:
+    opts = at_wire_rate(send_stall_ms=50, stop_drain_ms=20)
+    deaf = configured(hear(ms=80), block(Gate()), expect_close(1000))
+    async with scripted(deaf, configured(hear(ms=80), *last_words())) as network:
+        client, heard = make_client(network, opts)
+        client.start()
+        await heard.first(ev.Connected)
+        for _ in range(4):
+            client.push_audio(sound(20))
+            await asyncio.sleep(0.001)
+        await heard.until(lambda: len(heard.of(ev.Connected)) == 2, 2)
+        await client.stop()
+    assert [report.vendor_message for report in heard.of(ev.ClientError)] == ["the server stopped reading"]
+
+
 async def test_a_ping_never_passes_what_was_queued_before_it() -> None:
     stuck = Gate()
     opts = at_wire_rate(ping_interval_ms=20, stop_drain_ms=20)
