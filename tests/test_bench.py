@@ -133,11 +133,11 @@ def test_a_case_that_fails_is_left_out_and_the_rest_is_played(capsys: pytest.Cap
             raise perf_run.MeasurementFailed("no")
         return live(0.5)
 
-    plan = perf_plan.Plan(perf_plan.Scale(rounds=1, streams=20, ladder=(100, 200, 350), variants=False), runner)
+    plan = perf_plan.Plan(perf_plan.Scale(rounds=1, streams=20, ladder=(100, 200, 350, 500), variants=False), runner)
     results = plan.play()
     assert "live/base/client" in plan.failed and "live/200/client" in plan.failed
     assert {"live/100/client", "memory/idle"} <= results.keys()
-    assert "live/350/nobody" not in results, "where 200 are too many, 350 are"
+    assert "live/350/nobody" not in results and "live/500/client" in results, "where 200 are too many, 350 are"
 
 
 @pytest.mark.socket
