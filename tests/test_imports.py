@@ -10,10 +10,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 EXTENSION = "ten_packages.extension.openai_asr_python"
 LIBRARIES = {
-    "annotated_types", "msgspec", "numpy", "picows", "pydantic", "pydantic_core", "python_socks", "typing_extensions",
-    "typing_inspection", "websockets",
+    "annotated_types", "async_timeout", "msgspec", "numpy", "pydantic", "pydantic_core", "python_socks",
+    "typing_extensions", "typing_inspection", "websockets",
 }  # fmt: skip
-"""What the extension needs before the first stream, and what that loads by itself (for proxies, where it is installed).
+"""What the extension needs before the first stream, and what that loads by itself (for proxies, where it is installed;
+async_timeout, on Python 3.10).
 A detector, an SDK and devkit are not among them."""
 LATER = {"difflib", "email.mime", "http.server", "multiprocessing", "unittest", "xml"}
 "Parts of Python that a start has no use for."
