@@ -1,6 +1,6 @@
 """Hours of calls, and whether anything grows: `make soak`, or `python bench/soak.py --quick`.
 
-    python bench/soak.py                       everything, some twenty minutes; the tables, and bench/out/soak.json
+    python bench/soak.py                       everything, some eight minutes; the tables, and bench/out/soak.json
     python bench/soak.py --only finalize       the simulated calls with this in their name
     python bench/soak.py --only client --minutes 60
     python bench/soak.py --quick               a short form that shows that all of it runs (bench/out/soak-quick.json)
@@ -25,6 +25,10 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+# Before anything imports numpy: on busy cores the threads of one small product wait for each other ten times as long
+# as the product takes. What is started from here inherits it.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import soak_load
 from soak_call import Kind

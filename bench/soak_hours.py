@@ -22,8 +22,8 @@ from ten_packages.extension.openai_asr_python.realtime.session import Session
 
 Json = dict[str, Any]
 
-ROUNDS = 5
-"The first is to warm up; what counts is the last beside the second, which are the same calls and troubles."
+ROUNDS, WARM = 6, 2
+"What counts is the last beside the first that is no longer to warm up: the same speech and troubles, hours later."
 MINUTES = 60
 SIZE_TOLERANCE, SIZE_SLACK = 1.02, 1_000
 OBJECT_SLACK, BLOCK_SLACK = 25, 60
@@ -153,14 +153,12 @@ def _read(call: SoakCall, series: Series, blocks: int) -> None:
 def _judged(call: SoakCall, series: Series, most: dict[str, int], minutes: int, notes: list[str]) -> Hours:
     kind, truth, stats = call.kind, call.truth, call.client.stats
 
-    begin = 1 if minutes >= MINUTES else 2  # minutes of warming up are hardly enough
-
     def flat(name: str, what: str, slack: float) -> Verdict:
         """By the least of each round: what is under way at the end of a minute comes and goes."""
-        first, last = (min(series.part(name, number, ROUNDS)) for number in (begin, ROUNDS - 1))
+        first, last = (min(series.part(name, number, ROUNDS)) for number in (WARM, ROUNDS - 1))
         return Verdict(what, first, last, f"+{slack:g} or 2 %", last <= max(first + slack, first * SIZE_TOLERANCE))
 
-    ratio = paired(series.part("cpu", begin, ROUNDS), series.part("cpu", ROUNDS - 1, ROUNDS))
+    ratio = paired(series.part("cpu", WARM, ROUNDS), series.part("cpu", ROUNDS - 1, ROUNDS))
     least = round(ROUNDS * minutes * 60 / kind.session_s) - 1 if not kind.drops else 0
     over = [f"{name} {most[name]}" for name, bound in bounds(kind).items() if most[name] > bound]
     verdicts = [
@@ -174,7 +172,7 @@ def _judged(call: SoakCall, series: Series, most: dict[str, int], minutes: int, 
         Verdict("blocks of speech unaccounted for, or twice", truth.said, truth.wrong, "0", not truth.wrong),
         Verdict("sessions that were followed by the next", ROUNDS * minutes, stats.rollovers, f">= {least}",
                 stats.rollovers >= least),
-        Verdict("CPU of a minute, last round to second", 1.0, ratio, f"x {CPU_RATIO}", ratio <= CPU_RATIO,
+        Verdict("CPU of a minute, last round to first", 1.0, ratio, f"x {CPU_RATIO}", ratio <= CPU_RATIO,
                 kept=minutes >= MINUTES // 2),
     ]  # fmt: skip
     cpu_ms = statistics.median(series.values["cpu_ms"])

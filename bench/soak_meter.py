@@ -101,19 +101,49 @@ def frozen() -> Iterator[None]:
 
 
 _TEXT = json.dumps({"type": "x" * 20, "list": list(range(200)), "text": "so it goes " * 20})
+_PACE_S = 0.1
 _WAVE = np.arange(4_000, dtype=np.int16)
 
 
 def yardstick() -> float:
-    """CPU seconds of a fixed piece of work: how fast the machine is at the moment. The least of three."""
-    times = []
-    for _ in range(3):
-        began = time.thread_time()
-        for _ in range(30):
-            json.dumps(json.loads(_TEXT))
-            float(np.abs(_WAVE.astype(np.float64)).mean())
-        times.append(time.thread_time() - began)
-    return min(times)
+    """CPU seconds of a fixed piece of work in this thread: how fast the machine is at the moment."""
+    began = time.thread_time()
+    for _ in range(30):
+        json.dumps(json.loads(_TEXT))
+        float(np.abs(_WAVE.astype(np.float64)).mean())
+    return time.thread_time() - began
+
+
+class Pace:
+    """How fast the machine is while something runs: a thread beside it does the fixed piece of work now and then."""
+
+    def __init__(self) -> None:
+        self.middle = 0.0
+        "Of all the times it was done."
+        self.cpu_s = 0.0
+        "What the process used in the meantime, without this thread."
+        self._over = threading.Event()
+        self._found: list[float] = []
+        self._own = 0.0
+        self._thread = threading.Thread(target=self._run, name="soak-pace")
+
+    def _run(self) -> None:
+        while True:
+            self._found.append(yardstick())
+            if self._over.wait(_PACE_S):
+                break
+        self._own = time.thread_time()
+
+    def __enter__(self) -> Pace:
+        self._began = time.process_time()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self.cpu_s = time.process_time() - self._began - self._own
+        self.middle = statistics.median(self._found)
 
 
 def paired(first: Sequence[float], last: Sequence[float]) -> float:

@@ -34,6 +34,7 @@ from sessions import COMMITTING, RATE, options
 from soak_meter import (
     PATIENCE_S,
     Left,
+    Pace,
     Series,
     Verdict,
     allocated,
@@ -43,7 +44,6 @@ from soak_meter import (
     left,
     resident,
     slope,
-    yardstick,
 )
 from ten_packages.extension.openai_asr_python.devkit.server.tones import LABELS, make_block
 from ten_packages.extension.openai_asr_python.extension import OpenAIASRExtension
@@ -252,12 +252,12 @@ def measure(name: str, subject: Any, seconds: float, *, batches: int = 0, warm: 
         before, series, worst = kinds_of_objects(), Series(), Counter[str]()
         until = time.monotonic() + seconds
         while len(series.values.get("calls", ())) < batches if short else time.monotonic() < until:
-            spent = time.process_time()
-            heard += subject.batch()
+            with Pace() as pace:
+                heard += subject.batch()
             calls += subject.calls
-            cpu = (time.process_time() - spent) / subject.calls
+            cpu = pace.cpu_s / subject.calls
             worst |= Counter(over(settled(subject, baseline), baseline))
-            series.add(calls=calls, cpu=cpu / yardstick(), cpu_ms=1000 * cpu, rss=resident(), blocks=allocated())
+            series.add(calls=calls, cpu=cpu / pace.middle, cpu_ms=1000 * cpu, rss=resident(), blocks=allocated())
         notes = [f"grew: {grown(before, kinds_of_objects())}"]
     verdicts = [*_judged(series, short), _heard(heard, calls), *_nothing_left(baseline, worst)]
     return Real(name, calls, time.monotonic() - began, verdicts, notes, series.lists)
@@ -266,11 +266,11 @@ def measure(name: str, subject: Any, seconds: float, *, batches: int = 0, warm: 
 def _judged(series: Series, short: bool) -> list[Verdict]:
     calls = series.values["calls"]
     quarters = 4 if len(calls) >= 4 else 1
-    first, last = (statistics.median(series.part("cpu", number, quarters)) for number in (0, quarters - 1))
     first_ms, last_ms = (statistics.median(series.part("cpu_ms", number, quarters)) for number in (0, quarters - 1))
-    found = {name: slope(calls, series.values[name]) * 1000 for name in ("rss", "blocks")}
+    found = {name: slope(calls, series.values[name]) * 1000 for name in ("rss", "blocks", "cpu")}
     rss, blocks = (series.values[name] for name in ("rss", "blocks"))
-    ratio, kb = last / first, found["rss"] / 1024
+    ratio = 1 + found["cpu"] / 1000 * (calls[-1] - calls[0]) / statistics.median(series.values["cpu"])
+    kb = found["rss"] / 1024
     return [
         Verdict(f"resident set, MB: {kb:+.0f} KB for 1,000 calls", rss[0] / 1e6, rss[-1] / 1e6,
                 f"+{KB_PER_1000_CALLS} KB", kb <= max(KB_PER_1000_CALLS, NOISE_KB / calls[-1] * 1000), kept=not short),
