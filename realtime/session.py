@@ -315,6 +315,7 @@ class Session(AudioPath, LiveChanges):
             c.in_flight = max(0, c.in_flight - count)
             c.blocked_since = None if c.in_flight == 0 else now
             self._serve(c, now)
+            self._stream.tell_sent(few=False)
             self._find_steady()
 
     def pong_received(self, conn: int, now: float) -> None:

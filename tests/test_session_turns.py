@@ -498,6 +498,17 @@ def test_at_the_pace_of_speech_each_frame_leaves_at_once(frame_ms: int) -> None:
         d.at(d.now + frame_ms / 1000 / 1.2)  # a clock that runs fast is no flood
 
 
+def test_what_waited_for_the_transport_is_told_as_sent_when_it_leaves() -> None:
+    d = Driver(options("none")).connect().push(tone(20), realtime=True)
+    d.take = False
+    d.push(tone(500), realtime=True)
+    assert sum(event.user_ms for event in d.of(ev.AudioSent)) <= 40
+    d.take = True
+    d.session.sent(d.conn, 1, d.now)
+    d.pump()
+    assert sum(event.user_ms for event in d.of(ev.AudioSent)) == 520
+
+
 def test_a_flood_leaves_in_few_messages_and_all_of_it_soon() -> None:
     d = server()
     for _ in range(1_000):
