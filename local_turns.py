@@ -22,8 +22,10 @@ from .vad_loading import is_loading, load_in_background
 
 DELAY_S = 0.010
 "Windows of fifty callers come every 0.6 ms: a batch of sixteen, which costs less than half a window each."
+_LATE = 2
+"Windows of a stream that may wait (64 ms), or audio leaves for a turn that is over; then it is judged alone."
 _BEHIND = 64
-"Windows of a stream that may wait (2 s); then its caller waits for them, as memory is bounded."
+"The same while the model is being loaded (2 s); then the caller waits for it, as memory is bounded."
 _CALL_S = 0.001
 "Of judging and telling, after which a call leaves the rest to the next: a step more is at most 2 or 3 ms."
 _clock = time.perf_counter
@@ -77,7 +79,7 @@ class LocalTurns:
         if loop is not self._loop or self._judge is None:
             self._loop, self._judge = loop, _judge_of(loop)
             self._judge.streams.add(self)
-        if detector.waiting >= _BEHIND:
+        if detector.waiting >= (_LATE if self.ready else _BEHIND):
             self._judge.discard(self)
             self.judge()
         else:

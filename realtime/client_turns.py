@@ -62,7 +62,16 @@ class ClientTurns:
         self._detector_open = False
         turn = self.open_turn()
         if turn is not None:
-            self._close(turn, position, self._stream.ledger.accepted)
+            self._close(turn, position, self._decided(turn, position))
+
+    def _decided(self, turn: Turn, end: int) -> int:
+        """Where a turn whose speech ended at *end* was found to be over: a detector may say so late, and what came
+        meanwhile and has not left is the next one's."""
+        stream = self._stream
+        accepted = stream.ledger.accepted
+        waiting = stream.ledger.next_unsent(turn.span_start, accepted)
+        left = accepted if waiting is None else waiting[0]
+        return min(accepted, max(end + stream.samples(stream.options.turn_detection.effective_silence_ms), left))
 
     def forget_detector(self) -> None:
         """Another rule for turns takes over: no detector has a turn open."""

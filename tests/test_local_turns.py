@@ -137,8 +137,9 @@ async def test_a_turn_is_known_in_20_ms_of_its_window_and_at_once_if_there_is_no
         assert 0 < max(late) <= 0.020 and [caller.kinds for caller in callers] == ["S"] * 3
 
 
-async def test_a_cut_judges_what_waits_first() -> None:
+async def test_a_cut_judges_what_waits_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """A finalize asks for everything said so far; windows that wait for others are part of it."""
+    monkeypatch.setattr(local_turns, "_LATE", 64)
     troubles: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, trouble: troubles.append(trouble))
     one, other = Caller(), Caller()
@@ -152,6 +153,16 @@ async def test_a_cut_judges_what_waits_first() -> None:
     await asyncio.sleep(2 * local_turns.DELAY_S)
     assert other.told == [], "what a cut returned is not told again"
     assert troubles == []
+
+
+async def test_a_turn_is_known_before_more_than_64_ms_of_the_next_audio_came_however_fast_it_comes() -> None:
+    """What leaves between the end of a turn and the word of it goes with the turn."""
+    one, other = Caller(), Caller()
+    other.turns.push(tone(20))
+    for _ in range(30):
+        one.turns.push(tone(20))  # without a turn of the loop in between
+        assert one.turns.detector.waiting < 2
+    assert one.kinds == "S"
 
 
 async def test_who_leaves_is_forgotten_and_may_come_back() -> None:
@@ -175,8 +186,9 @@ async def test_who_leaves_is_forgotten_and_may_come_back() -> None:
 async def test_no_call_to_the_loop_judges_or_tells_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """All callers of a big process at once, and each with as much as may wait: the loop gets a word in between.
 
-    The clock shows 0.6 ms more whenever one looks at it.
+    So it is when the model has just been loaded. The clock shows 0.6 ms more whenever one looks at it.
     """
+    monkeypatch.setattr(local_turns, "_LATE", 64)
     clock = (number * 0.0006 for number in itertools.count())
     monkeypatch.setattr(local_turns, "_clock", lambda: next(clock))
     callers = [Caller() for _ in range(100)]

@@ -498,6 +498,14 @@ def test_at_the_pace_of_speech_each_frame_leaves_at_once(frame_ms: int) -> None:
         d.at(d.now + frame_ms / 1000 / 1.2)  # a clock that runs fast is no flood
 
 
+def test_a_detector_that_says_late_that_a_turn_is_over_takes_nothing_from_the_next() -> None:
+    d = Driver(options("local_vad")).start()  # nothing has left yet
+    d.push(silence(500) + tone(500) + silence(900) + tone(500)).turn(500, 1_000).turn(1_900, 2_400)
+    first, second = d.session.stream.book.turns
+    assert (first.start, first.end) == (500 * 16, 1_000 * 16)
+    assert (second.start, second.end) == (1_900 * 16, 2_400 * 16)
+
+
 def test_what_waited_for_the_transport_is_told_as_sent_when_it_leaves() -> None:
     d = Driver(options("none")).connect().push(tone(20), realtime=True)
     d.take = False
