@@ -743,4 +743,4 @@ class Session(AudioPath, LiveChanges):
 
     def _enter(self, state: SessionState) -> None:
         assert state in TRANSITIONS[self.state], f"{self.state} to {state}"
-        self.state = state
+        self.state, self._steady_until = state, 0

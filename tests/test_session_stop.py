@@ -42,3 +42,12 @@ def test_a_stop_whose_connection_does_not_come_ends_with_the_drain_time() -> Non
     assert d.session.state is SessionState.DRAINING
     d.at(0.5)
     assert d.session.state is SessionState.STOPPED and d.totals["lost"] == 500
+
+
+@pytest.mark.parametrize("detection", ["server_vad", "local_vad", "none"])
+def test_audio_behind_a_stop_is_not_taken(detection: str) -> None:
+    d = Driver(options(detection)).start().push(silence(40))
+    d.session.stop(d.now)
+    d.pump()
+    d.push(tone(100))
+    assert d.session.state.value == "stopped" and d.session.stream.ledger.accepted == 40 * 16
