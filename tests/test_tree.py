@@ -24,6 +24,17 @@ INTERFACE = "devkit/host/interface/"
 # Lower may not know higher; `audio` and `realtime` may not know each other.
 LAYERS = {"audio": 0, "realtime": 0, "": 1, "devkit": 2}
 
+DEVKIT_LAYERS = {
+    "host": 0,
+    "server": 0,
+    "transcription": 1,
+    "doctor": 2,
+    "microphone": 2,
+    "playground": 2,
+    "cli": 3,
+    "samples": 4,
+}
+
 IO_CLOCKS_AND_CHANCE = {
     "aiohttp", "asyncio", "concurrent", "http", "httpx", "openai", "random", "secrets", "select", "socket",
     "ssl", "ten_ai_base", "ten_runtime", "threading", "time", "uuid", "websockets",
@@ -107,6 +118,18 @@ def test_imports_point_down(file: str) -> None:
         assert theirs in LAYERS, f"{file} imports {target}, which belongs to no layer"
         allowed = ours == theirs or LAYERS[theirs] < LAYERS[ours]
         assert allowed, f"{file} ({ours or 'root'}) imports {target} ({theirs or 'root'})"
+
+
+@pytest.mark.parametrize("file", [f for f in source_files() if f.startswith("devkit/") and f.count("/") > 1])
+def test_imports_in_the_devkit_point_down(file: str) -> None:
+    if file.startswith(INTERFACE):
+        return
+    ours = file.split("/")[1]
+    for kind, target in imports(file):
+        if kind == "relative" and target.startswith("devkit/") and target.count("/") > 1:
+            theirs = target.split("/")[1]
+            allowed = ours == theirs or DEVKIT_LAYERS[theirs] < DEVKIT_LAYERS[ours]
+            assert allowed, f"{file} ({ours}) imports {target} ({theirs})"
 
 
 @pytest.mark.parametrize("file", source_files())

@@ -12,9 +12,9 @@ from typing import Annotated
 
 import typer
 
+from ..transcription.failure import DONE, FAILED, INTERRUPTED, CommandError
+from ..transcription.formats import FORMATS
 from .display import Display
-from .failure import DONE, FAILED, INTERRUPTED, CommandError
-from .formats import FORMATS
 
 PROGRAM = "openai-asr"
 _ROOT = Path(__file__).resolve().parent.parent.parent

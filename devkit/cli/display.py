@@ -7,7 +7,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from .transcript import Transcript
+from ..transcription.transcript import Transcript
 
 _TAIL = 60
 "Characters of a partial that fit beside the bar."

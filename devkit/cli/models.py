@@ -16,7 +16,7 @@ from ...config import OpenAIASRConfig
 from ...realtime.errors import ConfigurationError
 from ...realtime.models import LOGPROBS, MODEL_FAMILIES, NEAR_DAYS, resolve_turn_detection, rules_for, session_object
 from ...realtime.options import TURN_DETECTION_TYPES
-from .failure import DONE
+from ..transcription.failure import DONE
 
 Outcome = Literal["works", "translated", "left out", "error"]
 

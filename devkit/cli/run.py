@@ -7,9 +7,9 @@ import threading
 from types import FrameType
 
 from ..host.app import Host
+from ..transcription.failure import DONE, CommandError
+from ..transcription.graphs import choose_graph, graph_of, read_app
 from .display import Display
-from .failure import DONE, CommandError
-from .graphs import choose_graph, graph_of, read_app
 
 
 def run(path: str, name: str | None, display: Display) -> int:

@@ -11,9 +11,9 @@ from pathlib import Path
 from ..server.app import LocalServer
 from ..server.faults import parse_fault, read_fault_script
 from ..server.recognizers import RecognizerUnavailable
-from .destination import is_on_this_machine
+from ..transcription.destination import is_on_this_machine
+from ..transcription.failure import DONE, CommandError, wrong_use
 from .display import Display
-from .failure import DONE, CommandError, wrong_use
 
 
 @dataclass(frozen=True)

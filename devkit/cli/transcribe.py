@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 from ..server.app import run_in_thread
 from ..server.recognizers import RecognizerUnavailable
-from .audio_input import AudioInput, open_audio
-from .destination import Destination, destination_of, keep_off_proxies
+from ..transcription.audio_input import AudioInput, open_audio
+from ..transcription.destination import Destination, destination_of, keep_off_proxies
+from ..transcription.failure import DONE, FAILED, INTERRUPTED, CommandError, wrong_use
+from ..transcription.formats import FORMATS, ONE_FILE_ONLY
+from ..transcription.graphs import TranscriptionGraph, choose_graph, graph_of, own_graph, read_app, with_ends
+from ..transcription.job import Job
+from ..transcription.pacing import Pacer
+from ..transcription.runner import run_job
 from .display import Display
-from .failure import DONE, FAILED, INTERRUPTED, CommandError, wrong_use
-from .formats import FORMATS, ONE_FILE_ONLY
-from .graphs import TranscriptionGraph, choose_graph, graph_of, own_graph, read_app, with_ends
-from .job import Job
-from .pacing import Pacer
-from .runner import run_job
 
 LOCAL_MODEL = "gpt-transcribe"
 "Model asked of the local server: one that transcribes after each turn, so audio need not go at the speed of speech."

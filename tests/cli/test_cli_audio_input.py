@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
-from ten_packages.extension.openai_asr_python.devkit.cli.audio_input import open_audio
-from ten_packages.extension.openai_asr_python.devkit.cli.failure import WRONG_USE, CommandError
+from ten_packages.extension.openai_asr_python.devkit.transcription.audio_input import open_audio
+from ten_packages.extension.openai_asr_python.devkit.transcription.failure import WRONG_USE, CommandError
 
 
 def tone(rate: int, seconds: float, channels: int = 1) -> np.ndarray:

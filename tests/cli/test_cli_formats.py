@@ -8,8 +8,8 @@ from pathlib import Path
 import jsonschema
 import pysubs2
 import pytest
-from ten_packages.extension.openai_asr_python.devkit.cli.formats import FORMATS
-from ten_packages.extension.openai_asr_python.devkit.cli.transcript import Segment, Transcript
+from ten_packages.extension.openai_asr_python.devkit.transcription.formats import FORMATS
+from ten_packages.extension.openai_asr_python.devkit.transcription.transcript import Segment, Transcript
 
 SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "docs" / "transcript.schema.json").read_text())
 

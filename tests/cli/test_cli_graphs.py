@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ten_packages.extension.openai_asr_python.devkit.cli.destination import destination_of, is_on_this_machine
-from ten_packages.extension.openai_asr_python.devkit.cli.failure import WRONG_USE, CommandError
-from ten_packages.extension.openai_asr_python.devkit.cli.graphs import (
+from ten_packages.extension.openai_asr_python.devkit.transcription.destination import destination_of, is_on_this_machine
+from ten_packages.extension.openai_asr_python.devkit.transcription.failure import WRONG_USE, CommandError
+from ten_packages.extension.openai_asr_python.devkit.transcription.graphs import (
     choose_graph,
     graph_of,
     own_graph,

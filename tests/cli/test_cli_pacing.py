@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ten_packages.extension.openai_asr_python.devkit.cli.pacing import AHEAD_MS, LAG_MS, LIMIT_MS, Pacer
+from ten_packages.extension.openai_asr_python.devkit.transcription.pacing import AHEAD_MS, LAG_MS, LIMIT_MS, Pacer
 
 BLOCK_MS = 100
 

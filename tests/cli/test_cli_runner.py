@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import soundfile
-from ten_packages.extension.openai_asr_python.devkit.cli import runner
-from ten_packages.extension.openai_asr_python.devkit.cli.audio_input import open_audio
-from ten_packages.extension.openai_asr_python.devkit.cli.graphs import TranscriptionGraph, with_ends
-from ten_packages.extension.openai_asr_python.devkit.cli.job import Job
-from ten_packages.extension.openai_asr_python.devkit.cli.pacing import Pacer
-from ten_packages.extension.openai_asr_python.devkit.cli.runner import run_job
-from ten_packages.extension.openai_asr_python.devkit.cli.transcript import Transcript
+from ten_packages.extension.openai_asr_python.devkit.transcription import runner
+from ten_packages.extension.openai_asr_python.devkit.transcription.audio_input import open_audio
+from ten_packages.extension.openai_asr_python.devkit.transcription.graphs import TranscriptionGraph, with_ends
+from ten_packages.extension.openai_asr_python.devkit.transcription.job import Job
+from ten_packages.extension.openai_asr_python.devkit.transcription.pacing import Pacer
+from ten_packages.extension.openai_asr_python.devkit.transcription.runner import run_job
+from ten_packages.extension.openai_asr_python.devkit.transcription.transcript import Transcript
 from ten_runtime import (
     Addon,
     AsyncExtension,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ten_packages.extension.openai_asr_python.devkit.cli import runner
+from ten_packages.extension.openai_asr_python.devkit.transcription import runner
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "devkit" / "samples" / "weather.flac"

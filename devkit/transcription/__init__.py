@@ -1,0 +1,1 @@
+"""Recordings and live audio through a graph with our extension: what the command line and the pages share."""
