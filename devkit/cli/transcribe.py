@@ -7,16 +7,15 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..server.app import run_in_thread
-from ..server.recognizers import RecognizerUnavailable
 from ..transcription.audio_input import AudioInput, open_audio
-from ..transcription.destination import Destination, destination_of, keep_off_proxies
-from ..transcription.failure import DONE, FAILED, INTERRUPTED, CommandError, wrong_use
+from ..transcription.destination import Destination
+from ..transcription.failure import DONE, FAILED, INTERRUPTED, wrong_use
 from ..transcription.formats import FORMATS, ONE_FILE_ONLY
 from ..transcription.graphs import TranscriptionGraph, choose_graph, graph_of, own_graph, read_app, with_ends
 from ..transcription.job import Job
 from ..transcription.pacing import Pacer
 from ..transcription.runner import run_job
+from ..transcription.service import Service, reach
 from .display import Display
 
 LOCAL_MODEL = "gpt-transcribe"
@@ -42,12 +41,6 @@ _CALL_SPEED = 2.0
 
 _FLAT_OUT_SPEED = 100.0
 "A source that is faster than speech is always behind; what it waits for is the server, not the speed of a replay."
-
-_WHAT_LOCAL_IS = {
-    "pocketsphinx": "pocketsphinx, an offline recogniser to try the whole path with, no product: it gets clear "
-    "English mostly right and everything else wrong",
-    "scripted": "scripted, which makes words up for tests",
-}
 
 
 @dataclass(frozen=True)
@@ -94,8 +87,7 @@ def _check(request: Request) -> None:
         raise wrong_use(f"--format {request.format} holds one recording: give one FILE at a time, or use json.")
     if request.files.count("-") > 1:
         raise wrong_use("'-' can be given once: there is one standard input.")
-    if request.local and request.url is not None:
-        raise wrong_use("--local starts a server and --url names one: leave one of them out.")
+    _service(request)
 
 
 def _graph(request: Request) -> TranscriptionGraph:
@@ -103,14 +95,7 @@ def _graph(request: Request) -> TranscriptionGraph:
         graph = own_graph()
     else:
         graph = with_ends(graph_of(choose_graph(read_app(request.graph), request.graph_name)))
-    if request.url is not None:
-        graph.set_param("base_url", request.url)
-    if request.model is not None:
-        graph.set_param("input_audio_transcription.model", request.model)
-    if request.dialect is not None:
-        graph.set_param("dialect", request.dialect)
-    if request.language is not None:
-        graph.set_param("input_audio_transcription.language", request.language)
+    graph.ask(url=request.url, model=request.model, dialect=request.dialect, language=request.language)
     if request.debug and graph.is_ours:
         graph.set_param("log_level", "debug")
     return graph
@@ -118,33 +103,18 @@ def _graph(request: Request) -> TranscriptionGraph:
 
 @contextlib.contextmanager
 def _destination(request: Request, graph: TranscriptionGraph, display: Display) -> Iterator[Destination | None]:
-    """Where the audio will go, said before any goes; with a local server beside it where one is needed."""
+    """Where the audio will go, said before any goes; None for another recogniser than ours."""
     if not graph.is_ours:
         display.notice(f"Sending the audio to the addon {graph.node['addon']} of {request.graph}.")
         yield None
         return
-    destination = None if request.local else destination_of(graph, url_given=request.url is not None)
-    if destination is not None:
-        if destination.on_this_machine:
-            display.notice(f"Using the server at {destination.url} on this machine (model {destination.model}).")
-        else:
-            display.notice(f"Sending the audio to {destination.url} (model {destination.model}).")
+    with reach(_service(request), graph, display.notice) as destination:
         yield destination
-        return
-    with contextlib.ExitStack() as stack:
-        try:
-            server = stack.enter_context(run_in_thread(recognizer=request.recognizer))
-        except (RecognizerUnavailable, ValueError, OSError) as error:
-            raise CommandError(f"the local server cannot start: {error}.") from None
-        keep_off_proxies(server.host)
-        why = "As asked" if request.local else "As there is no OPENAI_API_KEY and no --url"
-        recogniser = _WHAT_LOCAL_IS.get(request.recognizer, request.recognizer)
-        display.notice(f"{why}, a local server listens: {recogniser}. Nothing leaves this machine.")
-        graph.set_param("base_url", server.url)
-        graph.set_param("api_key", "local")
-        if request.model is None and request.graph is None:
-            graph.set_param("input_audio_transcription.model", LOCAL_MODEL)
-        yield destination_of(graph, url_given=True)
+
+
+def _service(request: Request) -> Service:
+    local_model = LOCAL_MODEL if request.model is None and request.graph is None else None
+    return Service(request.url, request.local, request.recognizer, local_model)
 
 
 def _transcribe_one(

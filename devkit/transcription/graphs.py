@@ -1,4 +1,4 @@
-"""Graphs for the command line: its own, or one of the user's with our source and sink put around its recogniser."""
+"""Graphs to transcribe with: our own, or one of the user's with our source and sink put around its recogniser."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from .failure import wrong_use
-from .nodes import AUDIO_FRAME, FINALIZE, METRICS, RESULTS, SINK_ADDON, SOURCE_ADDON
+from .nodes import AUDIO_FRAME, FINALIZE, METRICS, RESULTS, SINK_ADDON, SOURCE_ADDON, UPDATE_CONFIGS
 
 OUR_ADDON = "openai_asr_python"
 GRAPH_NAME = "transcribe"
@@ -46,6 +46,25 @@ class TranscriptionGraph:
             target = target.setdefault(name, {})
         target[last] = value
 
+    def ask(
+        self,
+        *,
+        url: str | None = None,
+        model: str | None = None,
+        dialect: str | None = None,
+        language: str | None = None,
+    ) -> None:
+        """Set what is not None, as the options of the same names mean it."""
+        asked = {
+            "base_url": url,
+            "input_audio_transcription.model": model,
+            "dialect": dialect,
+            "input_audio_transcription.language": language,
+        }
+        for path, value in asked.items():
+            if value is not None:
+                self.set_param(path, value)
+
     def app_property(self) -> Json:
         """What the property.json of an app with this graph would hold."""
         # All nodes stop before any is taken down, so that the sink hears the recogniser's last metrics.
@@ -76,6 +95,7 @@ def with_ends(graph: Json) -> TranscriptionGraph:
             "extension": source,
             "audio_frame": [{"name": AUDIO_FRAME, "dest": dest}],
             "data": [{"name": FINALIZE, "dest": dest}],
+            "cmd": [{"name": UPDATE_CONFIGS, "dest": dest}],
         }
         from_recogniser = {
             "extension": recogniser,

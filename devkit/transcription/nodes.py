@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 from ten_runtime import AsyncExtension, AsyncTenEnv, AudioFrame, Data
@@ -21,32 +22,29 @@ SINK_ADDON = "openai_asr_transcript_sink"
 AUDIO_FRAME = "pcm_frame"
 FINALIZE = "asr_finalize"
 METRICS = "metrics"
+UPDATE_CONFIGS = "update_configs"
 RESULTS = ("asr_result", "asr_finalize_end", "error", METRICS, "connection_status_changed")
 "What the sink takes."
 
 
-class _End(AsyncExtension):
-    """An end of the graph that belongs to one job."""
-
-    _job: Job
-
-    @classmethod
-    def of_job(cls, job: Job, name: str) -> Self:
-        """The end for *job*, in a node called *name*. (TEN constructs extensions with a name and no more.)"""
-        end = cls(name)
-        end._job = job
-        return end
-
-
-class FileSource(_End):
+class FileSource(AsyncExtension):
     """Sends a job's audio as `pcm_frame`, as fast as its pacer allows, then one `asr_finalize`.
 
     The extension's `metrics` must be connected to it: they tell how much audio is settled.
     """
 
+    _job: Job
+
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self._task: asyncio.Task[None] | None = None
+
+    @classmethod
+    def of_job(cls, job: Job, name: str) -> Self:
+        """The source of *job*, in a node called *name*. (TEN constructs extensions with a name and no more.)"""
+        source = cls(name)
+        source._job = job
+        return source
 
     async def on_start(self, ten_env: AsyncTenEnv) -> None:
         """Begin to send; on_start itself returns at once."""
@@ -74,10 +72,7 @@ class FileSource(_End):
             job.happenings.put(SourceFailed(str(error)))
         except Exception as error:  # whatever it is, the command waits for an answer
             job.happenings.put(SourceFailed(f"reading it failed: {type(error).__name__}: {error}"))
-        finalize = Data.create(FINALIZE)
-        properties = {"finalize_id": job.finalize_id, "metadata": {"session_id": job.session_id}}
-        finalize.set_property_from_json(None, json.dumps(properties))
-        await ten_env.send_data(finalize)
+        await ten_env.send_data(finalize_message(job.finalize_id, job.session_id))
         job.happenings.put(FinalizeSent())
 
     async def _send_audio(self, ten_env: AsyncTenEnv, job: Job) -> None:
@@ -87,27 +82,48 @@ class FileSource(_End):
         for block in audio.blocks(job.block_ms):
             # Also when no time is left to wait: this gives the other extensions their turn.
             await asyncio.sleep(pacer.delay(loop.time()))
-            samples = len(block) // (2 * audio.channels)
-            frame = AudioFrame.create(AUDIO_FRAME)
-            frame.set_sample_rate(audio.sample_rate)
-            frame.set_number_of_channels(audio.channels)
-            frame.set_bytes_per_sample(2)
-            frame.set_samples_per_channel(samples)
-            frame.set_property_from_json("metadata", metadata)
-            frame.alloc_buf(len(block))
-            view = frame.lock_buf()
-            view[:] = block
-            frame.unlock_buf(view)
-            await ten_env.send_audio_frame(frame)
-            pacer.sent(1000 * samples / audio.sample_rate, loop.time())
+            await ten_env.send_audio_frame(audio_frame(block, audio.sample_rate, audio.channels, metadata))
+            pacer.sent(1000 * len(block) / (2 * audio.channels * audio.sample_rate), loop.time())
 
 
-class TranscriptSink(_End):
-    """Hands every data message it gets to the command that waits."""
+class TranscriptSink(AsyncExtension):
+    """Hands every data message it gets to whoever waits for them, in the thread of its node."""
+
+    _take: Callable[[Received], None]
+
+    @classmethod
+    def handing_to(cls, take: Callable[[Received], None], name: str) -> Self:
+        """The sink that calls *take*, in a node called *name*."""
+        sink = cls(name)
+        sink._take = take
+        return sink
 
     async def on_data(self, ten_env: AsyncTenEnv, data: Data) -> None:
         """Pass the message on."""
-        self._job.happenings.put(Received(data.get_name(), _payload(data)))
+        self._take(Received(data.get_name(), _payload(data)))
+
+
+def audio_frame(pcm: bytes, sample_rate: int, channels: int, metadata: str) -> AudioFrame:
+    """A `pcm_frame` of interleaved s16le with *metadata* (JSON)."""
+    frame = AudioFrame.create(AUDIO_FRAME)
+    frame.set_sample_rate(sample_rate)
+    frame.set_number_of_channels(channels)
+    frame.set_bytes_per_sample(2)
+    frame.set_samples_per_channel(len(pcm) // (2 * channels))
+    frame.set_property_from_json("metadata", metadata)
+    frame.alloc_buf(len(pcm))
+    view = frame.lock_buf()
+    view[:] = pcm
+    frame.unlock_buf(view)
+    return frame
+
+
+def finalize_message(finalize_id: str, session_id: str) -> Data:
+    """An `asr_finalize`."""
+    finalize = Data.create(FINALIZE)
+    properties = {"finalize_id": finalize_id, "metadata": {"session_id": session_id}}
+    finalize.set_property_from_json(None, json.dumps(properties))
+    return finalize
 
 
 def vendor_metrics(payload: dict[str, Any]) -> dict[str, Any]:

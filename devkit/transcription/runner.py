@@ -151,12 +151,12 @@ def run_job(graph: TranscriptionGraph, job: Job, *, timeout_s: float, watcher: W
         graph.app_property(),
         addons={
             SOURCE_ADDON: functools.partial(FileSource.of_job, job),
-            SINK_ADDON: functools.partial(TranscriptSink.of_job, job),
+            SINK_ADDON: functools.partial(TranscriptSink.handing_to, job.happenings.put),
         },
     )
     interrupted = False
     unfinished: list[Segment] = []
-    with _running(host) as (ended, errors):
+    with running(host) as (ended, errors):
         try:
             transcript.problem = follower.follow(ended)
         except KeyboardInterrupt:
@@ -173,7 +173,7 @@ def run_job(graph: TranscriptionGraph, job: Job, *, timeout_s: float, watcher: W
 
 
 @contextlib.contextmanager
-def _running(host: Host) -> Iterator[tuple[threading.Event, list[Exception]]]:
+def running(host: Host) -> Iterator[tuple[threading.Event, list[Exception]]]:
     """*host* running in a thread: the event of its end, and a list that holds then what went wrong."""
     ended = threading.Event()
     errors: list[Exception] = []
