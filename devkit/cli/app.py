@@ -29,6 +29,12 @@ app = typer.Typer(
 )
 
 Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Log to stderr; twice: also what is heard.")]
+Url = Annotated[str | None, typer.Option(help="Base URL of a server, e.g. ws://127.0.0.1:8765/v1")]
+Model = Annotated[str | None, typer.Option(help="Model to ask for.")]
+DialectOption = Annotated[str | None, typer.Option("--dialect", help="Kind of server: azure, vllm, ...")]
+Language = Annotated[str | None, typer.Option(help="Language spoken, e.g. en-US.")]
+Local = Annotated[bool, typer.Option("--local", help="Use a local server even if there is a key.")]
+LocalRecognizer = Annotated[str, typer.Option(help="Recogniser of the local server.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")]
 
 
@@ -96,10 +102,10 @@ def _start_logging() -> None:
 def _transcribe(
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="WAV, FLAC, OGG or MP3; - is stdin.")],
     format: Annotated[str, typer.Option(help=f"One of {', '.join(FORMATS)}.")] = "text",
-    url: Annotated[str | None, typer.Option(help="Base URL of a server, e.g. ws://127.0.0.1:8765/v1")] = None,
-    model: Annotated[str | None, typer.Option(help="Model to ask for.")] = None,
-    dialect: Annotated[str | None, typer.Option(help="Kind of server: azure, vllm, ...")] = None,
-    language: Annotated[str | None, typer.Option(help="Language spoken, e.g. en-US.")] = None,
+    url: Url = None,
+    model: Model = None,
+    dialect: DialectOption = None,
+    language: Language = None,
     graph: Annotated[
         str | None, typer.Option(help="Graph to use: an app's folder or property.json, or a graph alone.")
     ] = None,
@@ -110,8 +116,8 @@ def _transcribe(
     speed: Annotated[
         float | None, typer.Option(help="Times real time. [default: as fast as nothing can be lost]")
     ] = None,
-    local: Annotated[bool, typer.Option("--local", help="Use a local server even if there is a key.")] = False,
-    recognizer: Annotated[str, typer.Option(help="Recogniser of the local server.")] = "pocketsphinx",
+    local: Local = False,
+    recognizer: LocalRecognizer = "pocketsphinx",
     partials: Annotated[
         bool | None, typer.Option("--partials/--no-partials", help="Show on stderr what is heard meanwhile.")
     ] = None,
@@ -177,6 +183,52 @@ def _serve(
         host, port, api_key, recognizer, session_seconds, seed, tuple(fault or ()), fault_script, dialect
     )
     _run(lambda: serve(request, display), display)
+
+
+@app.command("playground")
+def _playground(
+    host: Annotated[str, typer.Option(help="Address to listen on; others than loopback want a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 is any free one.")] = 8770,
+    url: Url = None,
+    model: Model = None,
+    dialect: DialectOption = None,
+    language: Language = None,
+    local: Local = False,
+    recognizer: LocalRecognizer = "pocketsphinx",
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="OPENAI_ASR_PLAYGROUND_TOKEN",
+            help="What a browser must bring, 16 characters or more. [default: made up unless on loopback]",
+        ),
+    ] = None,
+    tls_cert: Annotated[str | None, typer.Option(metavar="FILE", help="Certificate (chain) in PEM, for https.")] = None,
+    tls_key: Annotated[str | None, typer.Option(metavar="FILE", help="Its key in PEM.")] = None,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Show live captions in a browser: microphone or file, settings, cuts, figures."""
+    from .playground import PlaygroundRequest, playground
+
+    _Common.take(verbose, quiet)
+    _start_logging()
+    display = Display(quiet=_Common.quiet)
+    request = PlaygroundRequest(
+        version=version(),
+        host=host,
+        port=port,
+        url=url,
+        model=model,
+        dialect=dialect,
+        language=language,
+        local=local,
+        recognizer=recognizer,
+        token=token,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        debug=_Common.verbose > 1,
+    )
+    _run(lambda: playground(request, display), display)
 
 
 @app.command("run")

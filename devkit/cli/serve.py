@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from ..server.recognizers import RecognizerUnavailable
 from ..transcription.destination import is_on_this_machine
 from ..transcription.failure import DONE, CommandError, wrong_use
 from .display import Display
+from .signals import first_signal
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def serve(request: ServeRequest, display: Display) -> int:
 
 async def _serve(server: LocalServer, request: ServeRequest, display: Display) -> signal.Signals:
     """Serve until told to end; returns the signal that told."""
-    told = _signals(signal.SIGINT, signal.SIGTERM)
+    told = first_signal(signal.SIGINT, signal.SIGTERM)
     try:
         await server.start()
     except RecognizerUnavailable as error:
@@ -81,22 +81,3 @@ async def _serve(server: LocalServer, request: ServeRequest, display: Display) -
         return await told
     finally:
         await server.stop()
-
-
-def _signals(*numbers: signal.Signals) -> asyncio.Future[signal.Signals]:
-    """Done with the first of these signals that comes.
-
-    Left to asyncio, Ctrl-C interrupts whatever runs at that moment, and Python 3.10 prints a traceback of it.
-    """
-    loop = asyncio.get_running_loop()
-    told: asyncio.Future[signal.Signals] = loop.create_future()
-
-    def tell(number: signal.Signals) -> None:
-        if not told.done():
-            told.set_result(number)
-
-    # Windows has no signal handlers on its loops; there the interruption stays what it is.
-    with contextlib.suppress(NotImplementedError):
-        for number in numbers:
-            loop.add_signal_handler(number, tell, number)
-    return told

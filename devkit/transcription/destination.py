@@ -49,7 +49,7 @@ def destination_of(graph: TranscriptionGraph, *, url_given: bool) -> Destination
     Raises CommandError (wrong use) for a configuration that cannot work.
     """
     try:
-        config = _load(graph)
+        config = configuration(graph)
     except ConfigurationError as error:
         only_a_key = [problem.field.rpartition(".")[2] for problem in error.problems] == ["api_key"]
         if only_a_key and error.given == "unset" and not url_given:
@@ -80,7 +80,8 @@ def keep_off_proxies(host: str) -> None:
         os.environ[name] = ",".join(filter(None, (os.environ.get(name), host)))
 
 
-def _load(graph: TranscriptionGraph) -> OpenAIASRConfig:
+def configuration(graph: TranscriptionGraph) -> OpenAIASRConfig:
+    """The recogniser's configuration, as it will read it. Raises ConfigurationError for one that cannot work."""
     shipped: dict[str, Any] = {"params": {"api_key": "${env:OPENAI_API_KEY|}"}}
     merged = _merge(shipped, graph.node.get("property", {}))
     return OpenAIASRConfig.load(_resolve(merged)).config

@@ -1,0 +1,183 @@
+"""The playground as a web application: the page's files, and a WebSocket for each page."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+from websockets.proxy import get_proxy
+from websockets.uri import parse_uri
+
+from ...realtime.models import MODEL_FAMILIES
+from ..transcription.destination import Destination, configuration
+from ..transcription.graphs import TranscriptionGraph
+from ..transcription.job import Received
+from .access import Access
+from .page import Page
+from .recording import SETTINGS, Recording
+from .relay import Relay
+
+STATIC = Path(__file__).parent / "static"
+MAX_PAGES = 8
+"Pages that may talk at the same time; each recording is a graph with its threads."
+REFUSED, TOO_MANY = 4403, 4429
+"Close codes."
+
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; media-src 'self' blob:; worker-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+_NO_TOKEN = "This playground wants its token: open the address that `openai-asr playground` printed.\n"
+_NOT_HERE = "There is no playground of that name here: open it as http://127.0.0.1 or http://localhost.\n"
+
+
+class Playground:
+    """Pages for *graph*, whose audio goes to *destination*, which *note* describes in a sentence."""
+
+    def __init__(
+        self,
+        graph: TranscriptionGraph,
+        destination: Destination,
+        *,
+        version: str,
+        note: str,
+        access: Access,
+        local: bool = False,
+        tls: bool = False,
+        max_pages: int = MAX_PAGES,
+    ) -> None:
+        self._graph = graph
+        self._access = access
+        self._tls = tls
+        self._max_pages = max_pages
+        self._target, cut_note = _way_to(graph)
+        self._hello = {
+            "type": "hello",
+            "version": version,
+            "destination": {"url": destination.url, "model": destination.model, "local": local, "note": note},
+            "can_cut": self._target is not None,
+            "cut_note": cut_note,
+            "models": [
+                {"name": rules.family, "streams": rules.streams_before_commit, "server_turns": rules.allows_server_vad}
+                for rules in MODEL_FAMILIES
+            ],
+            "settings": _settings_of(graph),
+            "max_pages": max_pages,
+        }
+        self.pages: set[asyncio.Task[Any]] = set()
+        "One for each page that is open."
+
+    def asgi(self) -> ASGIApp:
+        """The application."""
+        app = Starlette(
+            routes=[
+                Route("/", self._index),
+                Mount("/static", StaticFiles(directory=STATIC)),
+                WebSocketRoute("/live", self._live),
+            ]
+        )
+        return functools.partial(self._guard, app)
+
+    async def _guard(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let in who may come in, and say with every answer what the page may do."""
+        if scope["type"] not in ("http", "websocket"):
+            await app(scope, receive, send)
+            return
+        refusal = self._refusal(HTTPConnection(scope))
+        if refusal is None:
+            await app(scope, receive, _with_headers(send))
+        elif scope["type"] == "http":
+            await refusal(scope, receive, _with_headers(send))
+        else:
+            await WebSocket(scope, receive, send).close(REFUSED)
+
+    def _refusal(self, connection: HTTPConnection) -> Response | None:
+        host = connection.headers.get("host", "")
+        if not self._access.knows_host(host):
+            return PlainTextResponse(_NOT_HERE, 421)
+        is_socket = connection.scope["type"] == "websocket"
+        if is_socket and not self._access.is_own_origin(connection.headers.get("origin"), host):
+            return PlainTextResponse("", 403)
+        if self._access.admits(connection.cookies.get(self._cookie(connection))):
+            return None
+        brought = connection.query_params.get("token")
+        if not is_socket and connection.url.path == "/" and brought is not None and self._access.admits(brought):
+            # Into a cookie, and out of the address bar, the history and every Referer.
+            response = RedirectResponse("/", 303)
+            cookie = self._cookie(connection)
+            response.set_cookie(cookie, brought, httponly=True, samesite="lax", secure=self._tls, path="/")
+            return response
+        return PlainTextResponse(_NO_TOKEN, 401)
+
+    @staticmethod
+    def _cookie(connection: HTTPConnection) -> str:
+        """Cookies are shared by all ports of a host."""
+        return f"openai_asr_playground_{connection.url.port or 0}"
+
+    async def _index(self, request: Request) -> Response:
+        return FileResponse(STATIC / "index.html")
+
+    async def _live(self, socket: WebSocket) -> None:
+        await socket.accept()
+        task = asyncio.current_task()
+        assert task is not None
+        if len(self.pages) >= self._max_pages:
+            message = f"{self._max_pages} pages are open already, and that is all this playground serves: close one."
+            await socket.send_json({"type": "problem", "message": message})
+            await socket.close(TOO_MANY)
+            return
+        self.pages.add(task)
+        try:
+            await Page(socket, self._hello, self._new_recording).talk()
+        finally:
+            self.pages.discard(task)
+
+    def _new_recording(self, sample_rate: Any, settings: dict[str, Any], take: Callable[[Received], None]) -> Recording:
+        relay = Relay(*self._target) if self._target is not None else None
+        return Recording(self._graph, relay, sample_rate=sample_rate, settings=settings, take=take)
+
+
+def _way_to(graph: TranscriptionGraph) -> tuple[tuple[str, int] | None, str]:
+    """Host and port for a relay; None where there can be none, and why."""
+    config = configuration(graph)
+    settings = config.connection
+    if settings.proxy is not None or get_proxy(parse_uri(settings.base_url)) is not None:
+        return None, "The way to the server is a proxy; it cannot be cut from here."
+    parts = urlsplit(settings.base_url)
+    return (parts.hostname or "", parts.port or (443 if parts.scheme == "wss" else 80)), ""
+
+
+def _settings_of(graph: TranscriptionGraph) -> dict[str, Any]:
+    """What a page may set, as it is unless a page sets it."""
+    config = configuration(graph)
+    sections = {name: getattr(config, name).model_dump(mode="json", exclude={"extra"}) for name in SETTINGS}
+    return {
+        name: {key: value for key, value in section.items() if key != "enabled"} for name, section in sections.items()
+    }
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
+            message = {**message, "headers": [*message.get("headers", ()), *headers]}
+        await send(message)
+
+    return sending

@@ -1,0 +1,144 @@
+"""One recording of a page: a graph with our extension, its way to the server, and what came out so far."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from ..transcription.formats import FORMATS
+from ..transcription.graphs import TranscriptionGraph
+from ..transcription.job import Received
+from ..transcription.live import LiveGraph, Update
+from ..transcription.transcript import Transcript
+from .relay import Relay
+
+SETTINGS = ("input_audio_transcription", "turn_detection", "input_audio_noise_reduction")
+"What a page may set. The rest is where audio and keys go, and that is the business of whoever started the playground."
+MIN_RATE, MAX_RATE = 8_000, 48_000
+"What the extension takes (its property sample_rate)."
+LAST_WORDS_S = 10.0
+"For the text of what was said last, when a recording is stopped."
+_FULL = 100
+"Blocks of audio that may wait for the graph before the page has to."
+
+EXPORTS = {
+    "txt": ("text", "text/plain"),
+    "srt": ("srt", "application/x-subrip"),
+    "vtt": ("vtt", "text/vtt"),
+    "json": ("verbose_json", "application/json"),
+}
+"By a file's ending: the format and the media type."
+
+
+class WrongRequest(ValueError):
+    """What the page asks makes no sense; the message says what would."""
+
+
+def check_settings(settings: Any, name: str) -> dict[str, Any]:
+    """*settings* if a page may set that. Raises WrongRequest; whether the values can work is the extension's to say."""
+    if not isinstance(settings, dict):
+        raise WrongRequest(f"{name}: an object is needed, such as {{'turn_detection': {{'type': 'auto'}}}}")
+    for key in settings:
+        if key not in SETTINGS:
+            raise WrongRequest(f"{name}.{key}: a page may set {', '.join(SETTINGS)}")
+        if not isinstance(settings[key], dict):
+            raise WrongRequest(f"{name}.{key}: an object is needed")
+    return settings
+
+
+class Recording:
+    """From the start of a microphone or file to its stop. Belongs to the event loop that makes it.
+
+    *take* is called in that loop with each message of the extension, *relay* None if there is no way to cut.
+    """
+
+    def __init__(
+        self,
+        graph: TranscriptionGraph,
+        relay: Relay | None,
+        *,
+        sample_rate: Any,
+        settings: dict[str, Any],
+        take: Callable[[Received], None],
+    ) -> None:
+        if not isinstance(sample_rate, int) or not MIN_RATE <= sample_rate <= MAX_RATE:
+            raise WrongRequest(f"sample_rate: {sample_rate!r} given, must be {MIN_RATE} to {MAX_RATE} Hz")
+        self.transcript = Transcript("live", 0)
+        self._graph = copy.deepcopy(graph)
+        for section, values in settings.items():
+            for key, value in values.items():
+                self._graph.set_param(f"{section}.{key}", value)
+        self._relay = relay
+        self._take = take
+        self._loop = asyncio.get_running_loop()
+        self._sample_rate = sample_rate
+        self._samples = 0
+        self._live: LiveGraph | None = None
+
+    async def start(self) -> str:
+        """Start the graph; returns the session id in the metadata of its results."""
+        if self._relay is not None:
+            await self._relay.start()
+            self._graph.set_param("proxy", self._relay.url)
+        self._live = LiveGraph(self._graph, take=self._heard, sample_rate=self._sample_rate)
+        await asyncio.to_thread(self._live.start)
+        return self._live.session_id
+
+    async def stop(self, *, last_words: bool) -> None:
+        """End it all; with *last_words* what was said last gets its text before."""
+        if self._live is not None:
+            if last_words:
+                await asyncio.to_thread(self._live.finish, LAST_WORDS_S)
+            await asyncio.to_thread(self._live.stop)
+        if self._relay is not None:
+            await self._relay.stop()
+
+    @property
+    def problem(self) -> str | None:
+        """Why the graph has ended by itself."""
+        return self._live.problem if self._live is not None else None
+
+    async def push(self, pcm: bytes) -> None:
+        """Send s16le mono; waits while the graph has more than it can take. Raises WrongRequest for half samples."""
+        if self._live is None:
+            return
+        try:
+            self._live.push(pcm)
+        except ValueError as error:
+            raise WrongRequest(str(error)) from None
+        self._samples += len(pcm) // 2
+        self.transcript.duration_ms = 1000 * self._samples // self._sample_rate
+        while self._live.waiting > _FULL and self._live.problem is None:
+            await asyncio.sleep(0.02)
+
+    def finalize(self) -> None:
+        """Ask for all text so far."""
+        if self._live is not None:
+            self._live.finalize()
+
+    def cut(self, seconds: float) -> int:
+        """Cut the connection, for *seconds*; how many there were."""
+        return 0 if self._relay is None else self._relay.cut(seconds)
+
+    async def update(self, params: dict[str, Any]) -> Update:
+        """Change settings while it runs."""
+        assert self._live is not None
+        return await asyncio.wrap_future(self._live.update(params))
+
+    def export(self, ending: Any) -> dict[str, str]:
+        """The transcript so far as a file. Raises WrongRequest for a format that there is not."""
+        if ending not in EXPORTS:
+            raise WrongRequest(f"format: {ending!r} given, must be one of {', '.join(EXPORTS)}")
+        name, media_type = EXPORTS[ending]
+        content = FORMATS[name](self.transcript)
+        return {"format": ending, "name": f"transcript.{ending}", "media_type": media_type, "content": content}
+
+    def _heard(self, message: Received) -> None:
+        """In a thread of the graph."""
+        self._loop.call_soon_threadsafe(self._heard_here, message)
+
+    def _heard_here(self, message: Received) -> None:
+        self.transcript.take(message)
+        self._take(message)
