@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ten_packages.extension.openai_asr_python.devkit.server.app import LocalServer, run_in_thread
-from ten_packages.extension.openai_asr_python.devkit.server.scripted_recognizer import ScriptedRecognizer
+from ten_packages.extension.openai_asr_python.devkit.server.scripted_recognizer import Line, ScriptedRecognizer
 from ten_packages.extension.openai_asr_python.devkit.transcription.graphs import TranscriptionGraph, own_graph
 from ten_packages.extension.openai_asr_python.devkit.transcription.job import Received
 from ten_packages.extension.openai_asr_python.devkit.transcription.live import LiveGraph
@@ -47,6 +47,17 @@ def test_what_is_pushed_comes_out_as_words_with_its_times(server: LocalServer) -
     (final,) = finals(heard)
     assert (final["start_ms"], final["start_ms"] + final["duration_ms"]) == (0, 1000)
     assert final["metadata"]["session_id"] == live.session_id
+
+
+def test_an_end_waits_for_text_that_is_behind() -> None:
+    """The finalize is answered by its own deadline, here at once, and the words come later."""
+    heard: list[Received] = []
+    with run_in_thread(recognizer=ScriptedRecognizer([Line("one two", delay_s=1.0)])) as slow:
+        with LiveGraph(graph_of(slow, finalize_timeout_ms=50), take=heard.append, sample_rate=RATE) as live:
+            for _ in range(50):
+                live.push(LOUD)
+            assert live.finish(timeout_s=10)
+    assert [final["text"] for final in finals(heard)] == ["one two"]
 
 
 def test_half_a_sample_is_refused_and_the_rest_goes_on(server: LocalServer) -> None:

@@ -18,7 +18,7 @@ SETTINGS = ("input_audio_transcription", "turn_detection", "input_audio_noise_re
 "What a page may set. The rest is where audio and keys go, and that is the business of whoever started the playground."
 MIN_RATE, MAX_RATE = 8_000, 48_000
 "What the extension takes (its property sample_rate)."
-LAST_WORDS_S = 10.0
+LAST_WORDS_S = 15.0
 "For the text of what was said last, when a recording is stopped."
 _FULL = 100
 "Blocks of audio that may wait for the graph before the page has to."

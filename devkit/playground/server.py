@@ -46,6 +46,7 @@ async def serve(
             pages.asgi(),
             log_config=None,
             access_log=False,
+            interface="asgi3",
             lifespan="off",
             server_header=False,
             ws="websockets-sansio",

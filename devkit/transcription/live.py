@@ -19,10 +19,22 @@ from typing_extensions import Self
 from ..host.app import Host
 from .graphs import TranscriptionGraph
 from .job import Received
-from .nodes import SINK_ADDON, SOURCE_ADDON, UPDATE_CONFIGS, TranscriptSink, audio_frame, finalize_message
-from .runner import ANSWER_GRACE_S, running
+from .nodes import (
+    METRICS,
+    SINK_ADDON,
+    SOURCE_ADDON,
+    UPDATE_CONFIGS,
+    TranscriptSink,
+    audio_frame,
+    finalize_message,
+    vendor_metrics,
+)
+from .runner import running
+from .transcript import TIMED_OUT, vendor_code
 
 GRAPH_ENDED = "the graph has ended"
+REST_MS = 500
+"Of silence at the end, nobody says what it is until the stop: speech might have followed."
 
 
 @dataclass(frozen=True)
@@ -155,6 +167,8 @@ class LiveGraph:
         self._take = take
         self._sample_bytes = 2 * channels
         self._open: set[str] = set()
+        self._unsettled_ms = 0
+        self._late = False
         self._answered = threading.Condition()
         self._source = LiveSource.of(self.session_id, sample_rate, channels)
         self._host = Host(
@@ -213,15 +227,21 @@ class LiveGraph:
         return finalize_id
 
     def finish(self, timeout_s: float) -> bool:
-        """Finalize and wait for the answer up to *timeout_s*; whether it came."""
-        finalize_id = self.finalize()
+        """Finalize, and wait up to *timeout_s* for the answer and for text that is late; whether all of it came.
+
+        A finalize is answered by its own deadline. After an outage, or with audio that came faster than speech, text
+        still comes after that: nobody who ends a recording wants to miss it.
+        """
         with self._answered:
-            return (
-                self._answered.wait_for(
-                    lambda: finalize_id not in self._open or self._ended.is_set(), timeout_s + ANSWER_GRACE_S
-                )
-                and not self._ended.is_set()
-            )
+            self._late = False
+        finalize_id = self.finalize()
+
+        def is_complete() -> bool:
+            return finalize_id not in self._open and not (self._late and self._unsettled_ms > REST_MS)
+
+        with self._answered:
+            self._answered.wait_for(lambda: is_complete() or self._ended.is_set(), timeout_s)
+            return is_complete()
 
     def update(self, params: dict[str, Any]) -> concurrent.futures.Future[Update]:
         """Change the recogniser's *params* by `update_configs`; the future says what became of it."""
@@ -231,7 +251,11 @@ class LiveGraph:
 
     def _heard(self, message: Received) -> None:
         self._take(message)
-        if message.name == "asr_finalize_end":
-            with self._answered:
+        with self._answered:
+            if message.name == "asr_finalize_end":
                 self._open.discard(str(message.payload.get("finalize_id", "")))
-                self._answered.notify_all()
+            elif message.name == "error":
+                self._late = self._late or vendor_code(message.payload) == TIMED_OUT
+            elif message.name == METRICS:
+                self._unsettled_ms = vendor_metrics(message.payload).get("unsettled_ms", self._unsettled_ms)
+            self._answered.notify_all()

@@ -1,0 +1,306 @@
+"""The playground without a browser: what its WebSocket takes, says and refuses, and what is left when a page goes."""
+
+from __future__ import annotations
+
+import difflib
+import http.client
+import json
+import signal
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pysubs2
+import pytest
+from playground_pages import FakePage, Running, Sample, playground
+from websockets.exceptions import InvalidStatus
+
+SECRET = "canary-token-0123456789"
+AFTER_TURNS = {"input_audio_transcription": {"model": "gpt-transcribe"}}
+"A model that does not stream may hear faster than real time."
+
+
+def share(heard: list[str], said: list[str]) -> float:
+    """How much of what was said was heard, in order, each word once."""
+    matcher = difflib.SequenceMatcher(None, said, heard, autojunk=False)
+    return sum(block.size for block in matcher.get_matching_blocks()) / len(said)
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.02)
+
+
+def connected(message: dict[str, Any]) -> bool:
+    return message.get("name") == "connection_status_changed" and message["payload"]["current"] == "connected"
+
+
+def get(running: Running, path: str, **headers: str) -> http.client.HTTPResponse:
+    host, _, port = running.origin.partition("://")[2].partition(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=20)
+    connection.request("GET", path, headers=headers)
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    return response
+
+
+def play(page: FakePage, sample: Sample, cut_at_ms: int | None = None) -> None:
+    """Send *sample* four times as fast as it was spoken; a cut in the middle of it if wanted."""
+    for number, block in enumerate(sample.blocks()):
+        page.audio(block)
+        if number * 20 == cut_at_ms:
+            page.say("cut", seconds=0.3)
+        time.sleep(0.005)
+
+
+# A recording --------------------------------------------------------------------------------------------------
+
+
+def test_a_recording_that_is_cut_comes_out_whole_and_can_be_saved(running: Running, weather: Sample) -> None:
+    with FakePage(running.live) as page:
+        hello = page.until_type("hello")
+        assert hello["can_cut"] and hello["destination"]["local"] and "local server" in hello["destination"]["note"]
+        assert hello["settings"]["turn_detection"]["threshold"] == 0.5
+        page.say("start", sample_rate=weather.rate, settings=AFTER_TURNS)
+        session_id = page.until_type("started")["session_id"]
+        page.until(connected)
+        play(page, weather, cut_at_ms=6_000)
+        assert page.until_type("cut") == {"type": "cut", "connections": 1, "seconds": 0.3}
+        page.say("finalize")
+        page.until(lambda message: message.get("name") == "asr_finalize_end")
+        page.say("stop")
+        assert page.until_type("stopped")["problem"] is None
+        assert share(page.words, weather.words) >= 0.9 and len(page.words) <= 1.1 * len(weather.words)
+        assert page.finals[0]["metadata"]["session_id"] == session_id
+        metrics = [m["payload"]["metrics"].get("vendor_metrics", {}) for m in page.heard if m.get("name") == "metrics"]
+        last = [numbers for numbers in metrics if numbers][-1]
+        assert last["reconnects"] == 1 and last["lost_ms"] == 0
+        _check_exports(page)
+
+
+def _check_exports(page: FakePage) -> None:
+    texts = [final["text"] for final in page.finals]
+    saved: dict[str, dict[str, Any]] = {}
+    for ending in ("txt", "srt", "vtt", "json"):
+        page.say("export", format=ending)
+        saved[ending] = page.until_type("export")
+        assert saved[ending]["name"] == f"transcript.{ending}"
+    assert saved["txt"]["content"].splitlines() == texts
+    for ending in ("srt", "vtt"):
+        cues = pysubs2.SSAFile.from_string(saved[ending]["content"], format_=ending)
+        assert [cue.plaintext for cue in cues] == texts
+        assert [cue.start for cue in cues] == [final["start_ms"] for final in page.finals]
+    whole = json.loads(saved["json"]["content"])
+    assert [segment["text"] for segment in whole["segments"]] == texts and whole["problem"] is None
+
+
+def test_settings_change_the_session_and_a_wrong_one_changes_nothing(running: Running, weather: Sample) -> None:
+    with FakePage(running.live) as page:
+        page.say("start", sample_rate=weather.rate)
+        page.until(connected)
+        page.say("settings", id=1, params={"input_audio_transcription": {"model": "gpt-transcribe"}})
+        assert page.until_type("settings") | {"message": ""} == {"type": "settings", "id": 1, "code": 0, "message": ""}
+        page.say("settings", id=2, params={"turn_detection": {"threshold": 7}})
+        refused = page.until_type("settings")
+        assert refused["code"] and "turn_detection.threshold" in refused["message"]
+        play(page, weather)
+        page.say("stop")
+        page.until_type("stopped")
+        assert share(page.words, weather.words) >= 0.9
+        assert page.finals[-1]["metadata"]["asr_info"]["model"] == "gpt-transcribe"
+
+
+def test_two_pages_hear_only_themselves(running: Running, weather: Sample) -> None:
+    with FakePage(running.live) as speaker, FakePage(running.live) as silent:
+        for page in (speaker, silent):
+            page.say("start", sample_rate=weather.rate, settings=AFTER_TURNS)
+            page.until_type("started")
+        for block in weather.blocks():
+            speaker.audio(block)
+            silent.audio(bytes(len(block)))
+            time.sleep(0.005)
+        for page in (speaker, silent):
+            page.say("stop")
+            page.until_type("stopped", 60)
+        assert share(speaker.words, weather.words) >= 0.9
+        assert silent.words == []
+
+
+def test_a_page_that_goes_away_frees_everything(running: Running, weather: Sample) -> None:
+    def visit() -> None:
+        with FakePage(running.live) as page:
+            before = (running.threads(), running.sockets())
+            page.say("start", sample_rate=weather.rate)
+            page.until(connected)
+            for block in list(weather.blocks())[:50]:
+                page.audio(block)
+            page.until(lambda message: message.get("name") == "metrics")
+            assert running.threads() > before[0] and running.sockets() > before[1]
+
+    with FakePage(running.live) as stays:
+        stays.until_type("hello")
+        visit()  # what is loaded and pooled once is there from now on
+        until(lambda: _settled(running))
+        threads, sockets = running.threads(), running.sockets()
+        for _ in range(3):
+            visit()
+        # A pool may have grown by one thread for each page that stopped at the same time.
+        until(lambda: running.threads() <= threads + 1 and running.sockets() <= sockets)
+        stays.say("export", format="txt")  # and who stayed is served
+        stays.until_type("problem")
+
+
+def _settled(running: Running) -> bool:
+    """Whether nothing has ended for a while."""
+    before = (running.threads(), running.sockets())
+    time.sleep(0.5)
+    return before == (running.threads(), running.sockets())
+
+
+# What makes no sense ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("message", "wanted"),
+    [
+        ("{", "not JSON"),
+        ("[]", "type: None given, must be one of start, settings"),
+        ('{"type": "fly"}', "type: 'fly' given"),
+        ('{"type": ["start"]}', "type: ['start'] given"),
+        ('{"type": "start"}', "sample_rate: None given, must be 8000 to 48000 Hz"),
+        ('{"type": "start", "sample_rate": 96000}', "sample_rate: 96000 given, must be 8000 to 48000 Hz"),
+        ('{"type": "start", "sample_rate": 16000, "settings": 7}', "settings: an object is needed"),
+        ('{"type": "start", "sample_rate": 16000, "settings": {"base_url": {}}}', "settings.base_url: a page may set"),
+        ('{"type": "start", "sample_rate": 16000, "settings": {"turn_detection": 1}}', "settings.turn_detection"),
+        ('{"type": "settings", "params": {"dump_path": {}}}', "params.dump_path: a page may set"),
+        ('{"type": "settings", "params": {}}', "nothing is being recorded"),
+        ('{"type": "finalize"}', "nothing is being recorded"),
+        ('{"type": "cut", "seconds": 3600}', "seconds: 3600 given, must be 0 to 60"),
+        ('{"type": "cut", "seconds": true}', "seconds: True given"),
+        ('{"type": "cut"}', "nothing is being recorded"),
+        ('{"type": "export", "format": "exe"}', "nothing to save yet"),
+        (b"\0" * 65_538, "audio: 65538 bytes at once, at most 65536"),
+    ],
+)
+def test_what_makes_no_sense_is_said_and_the_page_goes_on(running: Running, message: str | bytes, wanted: str) -> None:
+    with FakePage(running.live) as page:
+        page.socket.send(message)
+        assert wanted in page.until_type("problem")["message"]
+        page.say("export", format="txt")
+        assert "nothing to save yet" in page.until_type("problem")["message"]
+
+
+def test_half_a_sample_is_refused_and_the_recording_goes_on(running: Running, weather: Sample) -> None:
+    with FakePage(running.live) as page:
+        page.say("start", sample_rate=weather.rate, settings=AFTER_TURNS)
+        page.until_type("started")
+        page.audio(b"\0" * 3)
+        assert "pcm: 3 bytes given, must be a multiple of 2" in page.until_type("problem")["message"]
+        page.say("export", format="exe")
+        assert "format: 'exe' given, must be one of txt, srt, vtt, json" in page.until_type("problem")["message"]
+        play(page, weather)
+        page.say("stop")
+        page.until_type("stopped")
+        assert share(page.words, weather.words) >= 0.9
+
+
+def test_a_ninth_page_is_told_why_it_may_not(running: Running) -> None:
+    pages = [FakePage(running.live) for _ in range(8)]
+    try:
+        for page in pages:
+            page.until_type("hello")
+        with FakePage(running.live) as ninth:
+            assert "8 pages are open already" in ninth.until_type("problem")["message"]
+            assert ninth.until_closed() == 4429
+    finally:
+        for page in pages:
+            page.__exit__()
+    with FakePage(running.live) as page:
+        page.until_type("hello")
+
+
+# Who may come -------------------------------------------------------------------------------------------------
+
+
+def test_the_page_is_shut_off_from_everything_else(running: Running) -> None:
+    headers = get(running, "/").headers
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert "unsafe" not in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("origin", [None, "null", "https://evil.example", "http://127.0.0.1:1", "file://"])
+def test_a_page_of_another_origin_is_refused(running: Running, origin: str | None) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        FakePage(running.live, origin=origin)
+    assert refused.value.response.status_code == 403
+
+
+def test_a_name_that_somebody_points_at_this_machine_is_refused(running: Running) -> None:
+    assert get(running, "/", Host="evil.example").status == 421
+    port = running.origin.rpartition(":")[2]
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+    name = {"Host": f"evil.example:{port}", "Origin": f"http://evil.example:{port}"}
+    refused = get(running, "/live", **upgrade, **name, **{"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="})
+    assert refused.status == 403
+    for own in ("localhost", "127.0.0.1", "[::1]"):
+        assert get(running, "/static/none", Host=f"{own}:{port}").status == 404
+
+
+def test_from_other_machines_it_wants_its_token(weather: Sample) -> None:
+    with playground(
+        "--local", "--host", "0.0.0.0", "-v", "-v", env={"OPENAI_ASR_PLAYGROUND_TOKEN": SECRET}
+    ) as open_one:
+        assert open_one.url.endswith(f"/?token={SECRET}")
+        assert get(open_one, "/").status == 401
+        assert get(open_one, "/?token=wrong").status == 401
+        assert get(open_one, "/static/app.js").status == 401
+        with pytest.raises(InvalidStatus):
+            FakePage(open_one.live)
+        admitted = get(open_one, f"/?token={SECRET}")
+        assert (admitted.status, admitted.headers["Location"]) == (303, "/")
+        cookie = admitted.headers["Set-Cookie"]
+        assert "HttpOnly" in cookie and "samesite=lax" in cookie.lower()
+        bare = cookie.partition(";")[0]
+        assert get(open_one, "/", Cookie=bare).status == 200
+        with FakePage(open_one.live, additional_headers={"Cookie": bare}) as page:
+            page.say("start", sample_rate=weather.rate)
+            page.until_type("started")
+        with pytest.raises(InvalidStatus):
+            FakePage(open_one.live, additional_headers={"Cookie": bare}, origin="https://evil.example")
+        assert open_one.end() == 0
+    written = "".join(open_one.errors)
+    assert "gives a page a microphone only over TLS" in written and SECRET not in written
+
+
+def test_a_token_is_made_up_where_none_is_given() -> None:
+    with playground("--local", "--recognizer", "scripted", "--host", "0.0.0.0") as one:
+        token = one.url.partition("?token=")[2]
+        assert len(token) > 30 and get(one, f"/?token={token}").status == 303
+
+
+def test_over_tls(certificate: tuple[Path, Path]) -> None:
+    cert, key = certificate
+    with playground("--local", "--recognizer", "scripted", "--tls-cert", str(cert), "--tls-key", str(key)) as one:
+        assert one.url.startswith("https://127.0.0.1:")
+        with FakePage(one.live, ssl=ssl.create_default_context(cafile=str(cert))) as page:
+            assert page.until_type("hello")["destination"]["local"]
+
+
+# The command --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_being_told_to_end_ends_open_pages_too(number: signal.Signals, code: int, weather: Sample) -> None:
+    with playground("--local", "--recognizer", "scripted") as one, FakePage(one.live) as page:
+        page.say("start", sample_rate=weather.rate)
+        page.until_type("started")
+        page.audio(next(weather.blocks()))
+        assert one.end(number) == code
+        assert page.until_closed() == 1012
+    assert [line for line in one.errors if "Traceback" in line or "rror" in line] == []
