@@ -471,24 +471,23 @@ class Session(AudioPath, LiveChanges):
         stats.events_received += 1
         if c.stage in (Stage.DIALLING, Stage.OPEN) and c.place.hear(data) and not self._speak_otherwise(c, now):
             return False
-        passing = booked = self._steady_until > 0 and c is self._conn
-        kind: type = object
+        steady = self._steady_until > 0 and c is self._conn
         turns, rules = len(self._stream.book.turns), self._stream.rules
+        kinds: set[type[wire.Message]] = set()
         for decoded in c.dialect.decode(data):
             self._receive(c, decoded, now)
-            kind = type(decoded.message)
-            passing, booked = passing and kind in PASSING, booked and kind in BOOKED
+            kinds.add(type(decoded.message))
         if c.dialect.broken and c.stage is not Stage.CLOSED:
             self._lose_connection(c, "", f"the server cannot go on: {c.dialect.broken}", now)
             return False
-        if passing and turns == len(self._stream.book.turns) and rules is self._stream.rules:
+        if steady and kinds <= PASSING and turns == len(self._stream.book.turns) and rules is self._stream.rules:
             return True  # more text of a turn that is known: by far the most of what comes
         self._stream.bound(now)
-        if not booked or self._stream.client_owned or not self._others_rest:
+        if not (steady and kinds <= BOOKED) or self._stream.client_owned or not self._others_rest:
             self._flush(now)
             return False
         self._find_steady()
-        return kind in HASTES_NOTHING or not self._stream.book.turns
+        return kinds <= HASTES_NOTHING or not self._stream.book.turns
 
     def _receive(self, conn: Connection, decoded: wire.Decoded, now: float) -> None:
         stats, message = self._stream.stats, decoded.message
