@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .actions import Action, Send
+from .audio_store import BYTES_PER_SAMPLE
 from .client_turns import ClientTurns
 from .connection import Connection
 from .finalizing import Finalizer
@@ -51,6 +52,7 @@ class AudioPath:
     _looked_after: int
     "Position up to which `_look_after` has seen the audio."
     _longest_frame: int
+    "Bytes; known where audio is steady."
     _flush: Callable[[float], None]
 
     def push_audio(self, pcm: bytes, now: float) -> bool:
@@ -130,6 +132,7 @@ class AudioPath:
         until = self._looked_after + stream.samples(LOOK_AFTER_MS)
         full = stream.ledger.kept_from + round(self._window_s * stream.rate)
         self._steady_until = min(until, full, stream.must_look_at())
+        self._longest_frame = round(LONGEST_FRAME_S * stream.rate) * BYTES_PER_SAMPLE
 
     def _limit_length(self) -> None:
         self._turns.limit_length()

@@ -17,8 +17,7 @@ from typing import Any
 
 from . import messages as wire
 from .actions import Action, Close, Connect, Ping, Send
-from .audio_path import LONGEST_FRAME_S, AudioPath
-from .audio_store import BYTES_PER_SAMPLE
+from .audio_path import AudioPath
 from .backoff import USEFUL_AFTER_S, Backoff, is_refusal, retry_after_seconds
 from .client_turns import ClientTurns
 from .connection import Connection, Encoder, Role, Stage
@@ -120,7 +119,7 @@ class Session(AudioPath, LiveChanges):
         self._next_conn = 1
         self._steady_until = 0
         self._carrier: Connection | None = None
-        self._longest_frame = round(LONGEST_FRAME_S * options.sample_rate) * BYTES_PER_SAMPLE
+        self._longest_frame = 0
         self._looked_after = 0
         self._dial_at: float | None = None
         self._drain_deadline = 0.0
