@@ -8,20 +8,13 @@ and of nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from .actions import Action, Send
 from .audio_store import BYTES_PER_SAMPLE
-from .client_turns import ClientTurns
 from .connection import Connection
-from .finalizing import Finalizer
 from .lifecycle import SessionState as S
-from .options import SessionOptions
-from .overdue import Watchdog
-from .reconfigure import Reconfigurer
-from .rollover import Rollover, open_turn
-from .sending import Sender
-from .stream import NOT_STARTED_WINDOW_S, Stream
+from .parts import SessionParts
+from .rollover import open_turn
+from .stream import NOT_STARTED_WINDOW_S
 from .turn import Phase
 
 LOOK_AFTER_MS = 500
@@ -32,20 +25,10 @@ MIN_WINDOW_S = 10.0
 "Audio kept for a first send when replay is switched off."
 
 
-class AudioPath:
+class AudioPath(SessionParts):
     """What `Session` inherits. The attributes are the session's."""
 
-    options: SessionOptions
-    state: S
-    _stream: Stream
-    _turns: ClientTurns
-    _finalizer: Finalizer
-    _sender: Sender
-    _rollover: Rollover
-    _watchdog: Watchdog
-    _updates: Reconfigurer
     _actions: list[Action]
-    _conn: Connection | None
     _steady_until: int
     "Up to this position audio needs nothing done but to be kept, and sent if there is a carrier."
     _carrier: Connection | None
@@ -53,7 +36,6 @@ class AudioPath:
     "Position up to which `_look_after` has seen the audio."
     _longest_frame: int
     "Bytes; known where audio is steady."
-    _flush: Callable[[float], None]
 
     def push_audio(self, pcm: bytes, now: float) -> bool:
         """Accept s16le mono at the stream's rate, in every state.

@@ -472,7 +472,7 @@ class Session(AudioPath, LiveChanges):
             return False
         steady = self._steady_until > 0 and c is self._conn
         turns, rules = len(self._stream.book.turns), self._stream.rules
-        kinds: set[type[wire.Message]] = set()
+        kinds: set[type] = set()
         for decoded in c.dialect.decode(data):
             self._receive(c, decoded, now)
             kinds.add(type(decoded.message))
