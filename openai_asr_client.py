@@ -1,7 +1,7 @@
 """Real-time transcription over a WebSocket: moves bytes for the sans-I/O session, and decides nothing itself.
 
-Sockets are opened in `transport.py`. After every input the pump does what the session wants done, tells the listener what
-happened, and re-arms the one timer. Retries, deadlines and the queue of audio are the session's.
+Sockets are opened in `transport.py`. After every input the pump does what the session wants done, tells the listener
+what happened, and re-arms the one timer. Retries, deadlines and the queue of audio are the session's.
 
 Longer than other files because a client and its links hang together: one pump serves them all.
 Usable without TEN; see the README. All methods must be called from the event loop's thread.
