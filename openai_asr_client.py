@@ -1,9 +1,9 @@
 """Real-time transcription over a WebSocket: moves bytes for the sans-I/O session, and decides nothing itself.
 
-The only file that opens a socket. After every input the pump does what the session wants done, tells the listener what
-happened, and re-arms the one timer. Retries, deadlines and the queue of audio are the session's.
+Sockets are opened in `transport.py`. After every input the pump does what the session wants done, tells the listener
+what happened, and re-arms the one timer. Retries, deadlines and the queue of audio are the session's.
 
-Longer than other files because the dialler, the transport and the pump stay in the one file that may touch a socket.
+Longer than other files because a client and its links hang together: one pump serves them all.
 Usable without TEN; see the README. All methods must be called from the event loop's thread.
 """
 
@@ -39,7 +39,7 @@ from .realtime.lifecycle import SessionState
 from .realtime.limiter import DialLimiter
 from .realtime.options import SessionOptions, TurnDetectionOptions
 from .realtime.session import Session
-from .transport import ABNORMAL_CLOSURE, Dialler, Endpoint, Transport, TransportRefused, _tls, dial_websocket
+from .transport import ABNORMAL_CLOSURE, Dialler, Endpoint, Transport, TransportRefused, dial_websocket, endpoint_tls
 
 __all__ = ["Endpoint", "OpenAIASRClient", "OpenAIASRListener", "Transport"]
 
@@ -487,7 +487,7 @@ async def _headers(link: _Link, url: str) -> dict[str, str]:
 
 async def _mint(link: _Link, url: str, key: str) -> str:
     endpoint = link.endpoint
-    tls = await _tls(endpoint)
+    tls = await endpoint_tls(endpoint)
     try:
         return await mint_client_secret(
             url, key, link.place.kind.credentials(key), link.model, proxy=endpoint.proxy, tls=tls

@@ -36,7 +36,7 @@ try:
 except ImportError:  # a platform without a compiled one
     from websockets.utils import apply_mask
 
-__all__ = ["Dialler", "Endpoint", "Key", "Receiver", "Transport", "TransportRefused", "dial_websocket"]
+__all__ = ["Dialler", "Endpoint", "Key", "Receiver", "Transport", "TransportRefused", "dial_websocket", "endpoint_tls"]
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 "Of one message of the server: an hour of words with their probabilities fits. A larger one ends the connection."
@@ -420,7 +420,7 @@ async def dial_websocket(url: str, headers: Mapping[str, str], endpoint: Endpoin
             raise TransportRefused(0, f"the header {name!r} has a line break in it, which no header can")
     options = await _proxy(url, endpoint)
     if url.startswith("wss:"):
-        options["ssl"] = await _tls(endpoint)
+        options["ssl"] = await endpoint_tls(endpoint)
     try:
         connection = await _Dial(
             url,
@@ -479,7 +479,8 @@ def _may_name_a_proxy() -> bool:
     return any(name[-6:].lower() == "_proxy" for name in os.environ)
 
 
-async def _tls(endpoint: Endpoint) -> ssl.SSLContext:
+async def endpoint_tls(endpoint: Endpoint) -> ssl.SSLContext:
+    """Whom *endpoint* says to trust. Raises `TransportRefused`."""
     try:
         return await tls_context(endpoint.ca_file)
     except OSError as exc:  # SSLError, for a file without certificates, is one

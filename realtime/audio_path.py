@@ -8,19 +8,13 @@ and of nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from .actions import Action, Send
-from .client_turns import ClientTurns
+from .audio_store import BYTES_PER_SAMPLE
 from .connection import Connection
-from .finalizing import Finalizer
 from .lifecycle import SessionState as S
-from .options import SessionOptions
-from .overdue import Watchdog
-from .reconfigure import Reconfigurer
-from .rollover import Rollover, open_turn
-from .sending import Sender
-from .stream import NOT_STARTED_WINDOW_S, Stream
+from .parts import SessionParts
+from .rollover import open_turn
+from .stream import NOT_STARTED_WINDOW_S
 from .turn import Phase
 
 LOOK_AFTER_MS = 500
@@ -31,27 +25,17 @@ MIN_WINDOW_S = 10.0
 "Audio kept for a first send when replay is switched off."
 
 
-class AudioPath:
+class AudioPath(SessionParts):
     """What `Session` inherits. The attributes are the session's."""
 
-    options: SessionOptions
-    state: S
-    _stream: Stream
-    _turns: ClientTurns
-    _finalizer: Finalizer
-    _sender: Sender
-    _rollover: Rollover
-    _watchdog: Watchdog
-    _updates: Reconfigurer
     _actions: list[Action]
-    _conn: Connection | None
     _steady_until: int
     "Up to this position audio needs nothing done but to be kept, and sent if there is a carrier."
     _carrier: Connection | None
     _looked_after: int
     "Position up to which `_look_after` has seen the audio."
     _longest_frame: int
-    _flush: Callable[[float], None]
+    "Bytes; known where audio is steady."
 
     def push_audio(self, pcm: bytes, now: float) -> bool:
         """Accept s16le mono at the stream's rate, in every state.
@@ -130,6 +114,7 @@ class AudioPath:
         until = self._looked_after + stream.samples(LOOK_AFTER_MS)
         full = stream.ledger.kept_from + round(self._window_s * stream.rate)
         self._steady_until = min(until, full, stream.must_look_at())
+        self._longest_frame = round(LONGEST_FRAME_S * stream.rate) * BYTES_PER_SAMPLE
 
     def _limit_length(self) -> None:
         self._turns.limit_length()

@@ -117,19 +117,19 @@ class Ledger:
         """Runs held right now, states and marks together (memory is bounded by it)."""
         return len(self._fates) + len(self._marked)
 
-    @property
-    def _marks(self) -> Runs[bool]:
-        """Runs of maybe speech, up to the newest sample."""
+    def judge(self) -> None:
+        """Tell quiet audio from maybe speech up to here, so that what comes next has no part in it."""
         marked, end = self._marked, self._fates.end
         if marked.end < end:
             for length, speech in self._mark(self._audio.read(marked.end, end)):
                 marked.append(min(length, end - marked.end), speech)
             marked.append(end - marked.end, True)  # short marks never hide speech
-        return marked
 
-    def judge(self) -> None:
-        """Tell quiet audio from maybe speech up to here, so that what comes next has no part in it."""
-        self._marks  # noqa: B018
+    @property
+    def _marks(self) -> Runs[bool]:
+        """Runs of maybe speech, up to the newest sample."""
+        self.judge()
+        return self._marked
 
     def audio(self, start: int, end: int) -> bytes:
         """The kept audio of [start, end), clipped to what is kept."""

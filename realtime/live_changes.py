@@ -9,42 +9,26 @@ from collections.abc import Callable
 
 from . import messages as wire
 from .backoff import Backoff, is_refusal
-from .client_turns import ClientTurns
 from .connection import Connection
 from .dialects.choice import DialectChoice
 from .events import Reconfigured
-from .finalizing import Finalizer
 from .lifecycle import SessionState as S
 from .options import SessionOptions
-from .overdue import Watchdog
 from .ownership import change_owner
-from .reconfigure import APPLIED, SERVER_TYPES, STAYS, TAKEN, Change, Reconfigurer, Step, Way, refusal, way_of
+from .parts import SessionParts
+from .reconfigure import APPLIED, SERVER_TYPES, STAYS, TAKEN, Change, Step, Way, refusal, way_of
 from .reporting import Reports
-from .rollover import Rollover
-from .sending import Sender
-from .stream import Stream
 
 
-class LiveChanges:
+class LiveChanges(SessionParts):
     """What `Session` inherits. The attributes are the session's."""
 
-    options: SessionOptions
-    state: S
-    _stream: Stream
-    _turns: ClientTurns
-    _finalizer: Finalizer
-    _sender: Sender
-    _rollover: Rollover
-    _watchdog: Watchdog
     _reports: Reports
     _backoff: Backoff
-    _updates: Reconfigurer
-    _conn: Connection | None
     _place: DialectChoice
     "The server in force."
     _good: tuple[SessionOptions, DialectChoice] | None
     "Options and place of the last session that was configured."
-    _flush: Callable[[float], None]
     _dial: Callable[[float], None]
     _close: Callable[[Connection, int], None]
 

@@ -17,8 +17,7 @@ from typing import Any
 
 from . import messages as wire
 from .actions import Action, Close, Connect, Ping, Send
-from .audio_path import LONGEST_FRAME_S, AudioPath
-from .audio_store import BYTES_PER_SAMPLE
+from .audio_path import AudioPath
 from .backoff import USEFUL_AFTER_S, Backoff, is_refusal, retry_after_seconds
 from .client_turns import ClientTurns
 from .connection import Connection, Encoder, Role, Stage
@@ -120,7 +119,7 @@ class Session(AudioPath, LiveChanges):
         self._next_conn = 1
         self._steady_until = 0
         self._carrier: Connection | None = None
-        self._longest_frame = round(LONGEST_FRAME_S * options.sample_rate) * BYTES_PER_SAMPLE
+        self._longest_frame = 0
         self._looked_after = 0
         self._dial_at: float | None = None
         self._drain_deadline = 0.0
@@ -471,24 +470,23 @@ class Session(AudioPath, LiveChanges):
         stats.events_received += 1
         if c.stage in (Stage.DIALLING, Stage.OPEN) and c.place.hear(data) and not self._speak_otherwise(c, now):
             return False
-        passing = booked = self._steady_until > 0 and c is self._conn
-        kind: type = object
+        steady = self._steady_until > 0 and c is self._conn
         turns, rules = len(self._stream.book.turns), self._stream.rules
+        kinds: set[type] = set()
         for decoded in c.dialect.decode(data):
             self._receive(c, decoded, now)
-            kind = type(decoded.message)
-            passing, booked = passing and kind in PASSING, booked and kind in BOOKED
+            kinds.add(type(decoded.message))
         if c.dialect.broken and c.stage is not Stage.CLOSED:
             self._lose_connection(c, "", f"the server cannot go on: {c.dialect.broken}", now)
             return False
-        if passing and turns == len(self._stream.book.turns) and rules is self._stream.rules:
+        if steady and kinds <= PASSING and turns == len(self._stream.book.turns) and rules is self._stream.rules:
             return True  # more text of a turn that is known: by far the most of what comes
         self._stream.bound(now)
-        if not booked or self._stream.client_owned or not self._others_rest:
+        if not (steady and kinds <= BOOKED) or self._stream.client_owned or not self._others_rest:
             self._flush(now)
             return False
         self._find_steady()
-        return kind in HASTES_NOTHING or not self._stream.book.turns
+        return kinds <= HASTES_NOTHING or not self._stream.book.turns
 
     def _receive(self, conn: Connection, decoded: wire.Decoded, now: float) -> None:
         stats, message = self._stream.stats, decoded.message

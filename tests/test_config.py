@@ -344,6 +344,8 @@ def test_a_configuration_survives_a_copy() -> None:
         ([1, 2], "a list of 2"),
         (b"x", "a value of type bytes"),
         ("mailto:sk-abcdefgh", '"mailto:***"'),
+        ("Bearer canary", '"***"'),
+        ("Missing bearer or basic authentication in header.", '"Missing bearer or basic authentication in header."'),
     ],
 )
 def test_values_are_shown_short_and_safe(value: Any, shown: str) -> None:

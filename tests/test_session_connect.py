@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from sessions import COMMITTING, LEEWAY, RATE, STREAMING, Driver, options, silence, tone
+from sessions import COMMITTING, LEEWAY, RATE, STREAMING, Driver, options, silence, started, stopped, tone
 from ten_packages.extension.openai_asr_python.realtime import events as ev
+from ten_packages.extension.openai_asr_python.realtime.dialects.base import Dialect
+from ten_packages.extension.openai_asr_python.realtime.dialects.choice import DialectChoice
+from ten_packages.extension.openai_asr_python.realtime.messages import Decoded, read_server_message
 from ten_packages.extension.openai_asr_python.realtime.session import SessionState
 
 
@@ -293,6 +297,17 @@ def test_the_rate_is_fixed_by_the_first_audio() -> None:
         d.session.set_sample_rate(RATE, LevelDetector(RATE))
 
 
+def test_what_counts_as_one_frame_goes_by_the_rate_in_force() -> None:
+    d = Driver(options(sample_rate=48_000)).connect()
+    from ten_packages.extension.openai_asr_python.audio.level import LevelDetector
+
+    d.session.set_sample_rate(8_000, LevelDetector(8_000))
+    d.push(tone(100, rate=8_000), frame_ms=20, rate=8_000, realtime=True)
+    d.push(tone(5_000, rate=8_000), frame_ms=5_000, rate=8_000)
+    d.at(d.now + 5)
+    assert max(m["audio"] for m in d.wire[1] if "audio" in m) <= 2_000 * 48, "long ones go out in pieces"
+
+
 def test_silence_costs_nothing_to_remember() -> None:
     d = Driver(options("server_vad")).connect()
     for second in range(600):
@@ -301,3 +316,26 @@ def test_silence_costs_nothing_to_remember() -> None:
     assert d.session.stream.ledger.kept_bytes < 3 * 32_000 + 2 * LEEWAY
     assert d.totals["gated"] > 590_000
     assert d.session.stream.ledger.run_count < 20
+
+
+class Several(Dialect):
+    """A server that puts several events into one frame."""
+
+    def decode(self, frame: bytes | str) -> Sequence[Decoded]:
+        data = json.loads(frame)
+        return [read_server_message(one) for one in (data if isinstance(data, list) else [data])]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 0, 1)])
+def test_a_frame_of_several_events_hastens_what_any_of_them_hastens(order: tuple[int, ...]) -> None:
+    choice = DialectChoice()
+    choice.kind = Several
+    d = Driver(options("server_vad", ping_interval_ms=60_000), dialects=choice).connect()
+    d.push(tone(3_000), realtime=True).say(started("i1", 0)).push(silence(600), realtime=True)
+    committed = {"type": "input_audio_buffer.committed", "item_id": "i1", "previous_item_id": None}
+    events = [stopped("i1", 3_200), committed, started("i2", 3_400)]
+    before = d.session.get_timer()
+    nothing_came_of_it = d.session.receive_message(1, json.dumps([events[i] for i in order]), d.now)
+    after = d.session.get_timer()
+    assert before is not None and after is not None and after < before, "the text of the item is due now"
+    assert not nothing_came_of_it

@@ -63,11 +63,12 @@ def test_a_turn_cut_by_a_drop_keeps_its_id_and_its_partials_never_shrink() -> No
     assert d.texts == ["We should move it."] and d.finals[0].replayed
 
 
-def test_a_text_in_hand_is_not_asked_for_again_and_waits_for_the_one_before_it() -> None:
+@pytest.mark.parametrize("answered", [True, False], ids=["after its commit", "before its commit"])
+def test_a_text_in_hand_is_not_asked_for_again_and_waits_for_the_one_before_it(answered: bool) -> None:
     d = server().push(tone(2_000))
-    d.say(started("a", 0), stopped("a", 900)).committed("a").say(started("b", 1_000), stopped("b", 2_000)).committed(
-        "b"
-    )
+    d.say(started("a", 0), stopped("a", 900)).committed("a").say(started("b", 1_000), stopped("b", 2_000))
+    if answered:
+        d.committed("b")
     d.completed("b", "second")
     d.at(3.0).drop()
     d.at(3.3).open().configure()

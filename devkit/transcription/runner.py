@@ -99,7 +99,7 @@ class Follower:
             self._transcript.take(happening)
             if happening.name == "error":
                 return self._take_error(happening, now)
-            self._note_connection(happening, now)
+            return self._take_connection(happening, now)
         return None
 
     def _take_error(self, happening: Received, now: float) -> str | None:
@@ -109,17 +109,24 @@ class Follower:
         self._last_error = _cause(error)
         if not self._transcript.connected:
             if vendor_code(error) in REFUSALS:
-                return f"the server refuses the session: {_cause(error)}"
+                return self._refused()
             self._offline_since = self._offline_since or now
         self._watcher.setback(str(error.get("message", "")))
         return None
 
-    def _note_connection(self, happening: Received, now: float) -> None:
+    def _take_connection(self, happening: Received, now: float) -> str | None:
         if happening.name == "connection_status_changed":
             connected = happening.payload.get("current") == "connected"
             self._offline_since = None if connected else self._offline_since or now
+            # An error need not say that it is a refusal; then the code of the end does.
+            if self._last_error and not self._transcript.connected and vendor_code(happening.payload) in REFUSALS:
+                return self._refused()
         elif "connect_delay" in happening.payload.get("metrics", {}):
             self._offline_since = None
+        return None
+
+    def _refused(self) -> str:
+        return f"the server refuses the session: {self._last_error}"
 
     def _overdue(self, now: float) -> str | None:
         patience_s = LOST_S if self._transcript.connected else NEVER_REACHED_S

@@ -50,6 +50,11 @@ class FakeRecogniser(AsyncExtension):
         if self.behaviour == "refused" and self.heard_ms > 500:
             info = {"vendor": "openai", "code": "401", "message": "Incorrect API key"}
             await self.say(ten_env, "error", code=1000, message="trying again", vendor_info=info)
+        if self.behaviour == "hung up on" and self.heard_ms > 500:
+            info = {"vendor": "openai", "code": "invalid_request_error", "message": "No key came"}
+            await self.say(ten_env, "error", code=1000, message="trying again", vendor_info=info)
+            info = {"vendor": "openai", "code": "3000", "message": "invalid_request_error"}
+            await self.say(ten_env, "connection_status_changed", current="disconnected", vendor_info=info)
         if self.behaviour == "unreachable" and self.heard_ms > 500:
             info = {"vendor": "openai", "code": "connect_failed", "message": "connection refused"}
             await self.say(ten_env, "error", code=1000, message="trying again", vendor_info=info)
@@ -187,9 +192,13 @@ def test_a_fatal_error_ends_the_run_at_once(run: Run) -> None:
     assert len(FakeRecogniser.frames) < 50 * SECONDS
 
 
-def test_a_refused_key_is_not_tried_for_long(run: Run) -> None:
-    transcript = run("refused", speed=1.0)
-    assert transcript.problem == "the server refuses the session: Incorrect API key"
+@pytest.mark.parametrize(
+    ("behaviour", "said"),
+    [("refused", "Incorrect API key"), ("hung up on", "No key came")],  # the second: only the end says that it is one
+)
+def test_a_refused_key_is_not_tried_for_long(run: Run, behaviour: str, said: str) -> None:
+    transcript = run(behaviour, speed=1.0)
+    assert transcript.problem == f"the server refuses the session: {said}"
 
 
 def test_a_server_that_cannot_be_reached_gets_a_while(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,8 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+from raw_serving import serving
+
 TEXT, BINARY, CLOSE, PING, PONG, CONT = 1, 2, 8, 9, 10, 0
 PATIENCE_S = 20.0
 
@@ -97,37 +99,16 @@ async def raw_websocket(
     behave: Behaviour, *, tls: ssl.SSLContext | None = None, upgrade: bool = True
 ) -> AsyncIterator[str]:
     """URL of a server whose connections are played by *behave*, once the upgrade is done unless *upgrade* is off."""
-    faults: list[BaseException] = []
-    tasks: set[asyncio.Task[Any]] = set()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
         peer = RawPeer(reader, writer)
-        try:
-            await peer.request()
-            if upgrade:
-                peer.accept()
-            await behave(peer)
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, ssl.SSLError):
-            pass
-        except BaseException as fault:
-            faults.append(fault)
-        finally:
-            writer.transport.abort()
+        await peer.request()
+        if upgrade:
+            peer.accept()
+        await behave(peer)
 
-    server = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=tls)
-    scheme = "wss" if tls else "ws"
-    try:
-        yield f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime"
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await server.wait_closed()
-    assert not faults, faults
+    async with serving(talk, tls) as port:
+        yield f"{'wss' if tls else 'ws'}://127.0.0.1:{port}/v1/realtime"
 
 
 class Noted:

@@ -6,9 +6,9 @@ import asyncio
 import base64
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
-Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+from raw_serving import serving
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -23,29 +23,6 @@ async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hos
     there, back = await asyncio.open_connection(host, port)
     writer.write(yes)
     await asyncio.gather(_copy(reader, back), _copy(there, writer))
-
-
-@contextlib.asynccontextmanager
-async def _serving(talk: Talk, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            await talk(reader, writer)
-        writer.transport.abort()
-
-    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await server.wait_closed()
 
 
 @contextlib.asynccontextmanager
@@ -64,7 +41,7 @@ async def http_proxy(asked: list[str], *, tls: ssl.SSLContext | None = None, use
         host, port = target.rsplit(":", 1)
         await _relay(reader, writer, host, int(port), b"HTTP/1.1 200 Connection established\r\n\r\n")
 
-    async with _serving(talk, tls) as port:
+    async with serving(talk, tls) as port:
         yield port
 
 
@@ -93,5 +70,5 @@ async def socks5_proxy(asked: list[str], *, user: str) -> AsyncIterator[int]:
         asked.append(f"{host}:{port}")
         await _relay(reader, writer, host, port, b"\x05\x00\x00\x01" + bytes(6))
 
-    async with _serving(talk) as port:
+    async with serving(talk) as port:
         yield port
