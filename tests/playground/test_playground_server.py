@@ -132,25 +132,27 @@ def test_two_pages_hear_only_themselves(running: Running, weather: Sample) -> No
 
 
 def test_a_page_that_goes_away_frees_everything(running: Running, weather: Sample) -> None:
+    busy: list[tuple[int, int]] = []
+
     def visit() -> None:
         with FakePage(running.live) as page:
-            before = (running.threads(), running.sockets())
             page.say("start", sample_rate=weather.rate)
             page.until(connected)
             for block in list(weather.blocks())[:50]:
                 page.audio(block)
             page.until(lambda message: message.get("name") == "metrics")
-            assert running.threads() > before[0] and running.sockets() > before[1]
+            busy.append((running.threads(), running.sockets()))
 
     with FakePage(running.live) as stays:
         stays.until_type("hello")
         visit()  # what is loaded and pooled once is there from now on
         until(lambda: _settled(running))
         threads, sockets = running.threads(), running.sockets()
-        for _ in range(3):
+        for _ in range(8):
             visit()
-        # A pool may have grown by one thread for each page that stopped at the same time.
-        until(lambda: running.threads() <= threads + 1 and running.sockets() <= sockets)
+        assert max(busy) > (threads, sockets)
+        # The event loop's pool may still grow to its six; eight graphs that stayed would be dozens.
+        until(lambda: running.threads() <= threads + 6 and running.sockets() <= sockets)
         stays.say("export", format="txt")  # and who stayed is served
         stays.until_type("problem")
 

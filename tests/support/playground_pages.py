@@ -149,7 +149,8 @@ class FakePage:
     @property
     def finals(self) -> list[Json]:
         results = [m["payload"] for m in self.heard if m["type"] == "message" and m["name"] == "asr_result"]
-        return [result for result in results if result["final"] and result["text"]]
+        finals = [result for result in results if result["final"] and result["text"]]
+        return sorted(finals, key=lambda final: final["start_ms"])  # one that was waited for in vain comes late
 
     @property
     def words(self) -> list[str]:
