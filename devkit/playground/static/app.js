@@ -33,7 +33,7 @@ const exports = /** @type {HTMLButtonElement[]} */ ([...document.querySelectorAl
 const problems = new Problems();
 const state = new State();
 const figures = new Figures();
-const timeline = new Timeline();
+let timeline = new Timeline();
 const meter = new Meter(byId("level", HTMLCanvasElement), timeline);
 const plot = new LatencyPlot({
   canvas: byId("latency", HTMLCanvasElement),
@@ -167,7 +167,7 @@ async function begin(source) {
 }
 
 function newPictures() {
-  timeline.clear();
+  meter.timeline = timeline = new Timeline();
   latencies = new Latencies();
   plot.show(latencies);
   figures.begin();

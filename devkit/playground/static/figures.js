@@ -17,7 +17,7 @@ const FIGURES = [
   ["reconnects", "reconnects", String],
   ["billed", "billed_seconds", (seconds) => shortTime(seconds * 1000)],
 ];
-const LOUD_LAG_MS = 2000;
+const WARM_LAG_MS = 1000;
 
 export class Figures {
   begin() {
@@ -41,7 +41,8 @@ export class Figures {
   #put(id, value, show) {
     const figure = byId(id);
     figure.dataset.value = String(value);
-    figure.classList.toggle("loud", (id === "lost" && value > 0) || (id === "lag" && value >= LOUD_LAG_MS));
+    figure.classList.toggle("loud", id === "lost" && value > 0);
+    figure.classList.toggle("warm", id === "lag" && value >= WARM_LAG_MS);
     this.#text(figure, show(value));
   }
 

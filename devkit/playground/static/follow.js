@@ -12,6 +12,7 @@ export class Follow {
     this.button = button;
     this.atEnd = true;
     this.pending = false;
+    this.top = 0;
     box.addEventListener("scroll", () => this.#look(), { passive: true });
     button.addEventListener("click", () => {
       this.atEnd = true;
@@ -33,9 +34,16 @@ export class Follow {
     });
   }
 
+  /** Only a move upwards leaves the end: the list may have grown since our own scroll, which this event tells of. */
   #look() {
-    this.atEnd = this.#isNear();
-    if (this.atEnd) this.button.hidden = true;
+    const upwards = this.box.scrollTop < this.top;
+    this.top = this.box.scrollTop;
+    if (this.#isNear()) {
+      this.atEnd = true;
+      this.button.hidden = true;
+    } else if (upwards) {
+      this.atEnd = false;
+    }
   }
 
   #isNear() {
@@ -44,5 +52,6 @@ export class Follow {
 
   #scroll() {
     this.box.scrollTop = this.box.scrollHeight;
+    this.top = this.box.scrollTop;
   }
 }

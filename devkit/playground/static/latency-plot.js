@@ -35,7 +35,8 @@ export class LatencyPlot {
     put(this.places.p95, p95);
     const replayed = latencies.all.length - latencies.counted;
     const finals = `${latencies.counted} final${latencies.counted === 1 ? "" : "s"}`;
-    this.places.count.textContent = latencies.all.length === 0 ? "" : `${finals}${replayed ? `, ${replayed} replayed` : ""}`;
+    const aside = replayed ? `${replayed} replayed (open dots) not counted` : "";
+    this.places.count.textContent = [latencies.counted ? finals : "", aside].filter(Boolean).join(", ");
     this.places.canvas.ariaLabel =
       p50 === null || p95 === null
         ? "Latency of each final: none yet"

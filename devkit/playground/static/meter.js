@@ -46,7 +46,7 @@ export class Meter {
     brush.fillStyle = colour("--outage");
     for (const { fromMs, toMs } of timeline.outages()) brush.fillRect(x(fromMs), 0, (toMs - fromMs) * pxPerMs, height - AXIS);
     this.#axis(brush, width, height, x, colour);
-    this.#wave(brush, wave, pxPerMs, x, colour);
+    this.#wave(brush, width, wave, pxPerMs, x, colour);
     this.#turns(brush, wave + GAP, x, colour);
     this.#marks(brush, height - AXIS, x, colour);
   }
@@ -65,13 +65,13 @@ export class Meter {
     }
   }
 
-  /** @param {CanvasRenderingContext2D} brush @param {number} height @param {number} pxPerMs @param {(ms: number) => number} x @param {(name: string) => string} colour */
-  #wave(brush, height, pxPerMs, x, colour) {
+  /** @param {CanvasRenderingContext2D} brush @param {number} width @param {number} height @param {number} pxPerMs @param {(ms: number) => number} x @param {(name: string) => string} colour */
+  #wave(brush, width, height, pxPerMs, x, colour) {
     const barMs = BAR_STEPS_MS.find((ms) => ms * pxPerMs >= 2.5) ?? 200;
     const barWidth = Math.max(1, barMs * pxPerMs - 1);
     const middle = height / 2;
     brush.fillStyle = colour("--line");
-    brush.fillRect(0, middle - 0.5, x(WINDOW_MS * 1e6), 1);
+    brush.fillRect(0, middle - 0.5, width, 1);
     for (const { ms, peak, rms } of this.timeline.bars(barMs)) {
       const outer = Math.max(1, barHeight(peak) * (height - 4));
       const inner = barHeight(rms) * (height - 4);

@@ -7,12 +7,13 @@ import { byId, write } from "./dom.js";
 export class State {
   constructor() {
     this.place = byId("state");
-    this.begin();
+    /** @type {Word} */
+    this.service = "connecting";
+    this.wasConnected = false;
   }
 
   /** A recording begins. */
   begin() {
-    /** @type {Word} */
     this.service = "connecting";
     this.wasConnected = false;
   }

@@ -9,10 +9,6 @@ const FLOOR_DB = -54;
 
 export class Timeline {
   constructor() {
-    this.clear();
-  }
-
-  clear() {
     this.nowMs = 0;
     /** @type {{ms: number, peak: number, rms: number}[]} by the start of each block */
     this.levels = [];
