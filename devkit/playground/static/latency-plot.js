@@ -76,9 +76,9 @@ export class LatencyPlot {
 
   /** @param {CanvasRenderingContext2D} brush @param {number} width @param {(ms: number) => number} y @param {(name: string) => string} colour */
   #percentiles(brush, width, y, colour) {
-    brush.setLineDash([4, 4]);
     brush.strokeStyle = colour("--level");
-    for (const share of [0.5, 0.95]) {
+    for (const [share, dash] of [[0.5, 6], [0.95, 2]]) {
+      brush.setLineDash([dash, 3]);
       const ms = this.latencies?.percentile(share);
       if (ms === null || ms === undefined) continue;
       brush.beginPath();
