@@ -1,0 +1,375 @@
+// The page: wires the parts and knows where a recording stands.
+
+import { microphones, whatToDo } from "./capture.js";
+import { Captions } from "./captions.js";
+import { Connection, liveUrl } from "./connection.js";
+import { byId, memory } from "./dom.js";
+import { download } from "./download.js";
+import { Figures } from "./figures.js";
+import { Latencies } from "./latency.js";
+import { LatencyPlot } from "./latency-plot.js";
+import { Log } from "./log.js";
+import { told } from "./log-store.js";
+import { Meter } from "./meter.js";
+import { Network } from "./network.js";
+import { Problems } from "./problems.js";
+import { Recording } from "./recording.js";
+import { Settings } from "./settings.js";
+import { fileDrop, shortcuts } from "./shortcuts.js";
+import { State } from "./state.js";
+import { theme } from "./theme.js";
+import { Timeline } from "./timeline.js";
+import { turnOf } from "./transcript.js";
+
+/** @typedef {"idle" | "starting" | "recording" | "stopping"} Phase */
+
+const start = byId("start", HTMLButtonElement);
+const device = byId("device", HTMLSelectElement);
+const file = byId("file", HTMLInputElement);
+const audible = byId("audible", HTMLInputElement);
+const processing = byId("processing");
+const exports = /** @type {HTMLButtonElement[]} */ ([...document.querySelectorAll("[data-export]")]);
+
+const problems = new Problems();
+const state = new State();
+const figures = new Figures();
+let timeline = new Timeline();
+const meter = new Meter(byId("level", HTMLCanvasElement), timeline);
+const plot = new LatencyPlot({
+  canvas: byId("latency", HTMLCanvasElement),
+  p50: byId("p50"),
+  p95: byId("p95"),
+  count: byId("latency-count"),
+});
+const captions = new Captions({
+  list: byId("captions"),
+  empty: byId("empty"),
+  newest: byId("captions-newest"),
+  announcer: byId("announcer"),
+});
+const log = new Log({
+  list: byId("log"),
+  filter: byId("log-filter", HTMLInputElement),
+  kinds: byId("log-kinds"),
+  newest: byId("log-newest"),
+  count: byId("log-count"),
+});
+const settings = new Settings((id, params) => {
+  connection?.send({ type: "settings", id, params });
+  log.add("settings", "settings", JSON.stringify(params), params);
+});
+const network = new Network((message) => connection?.send(message));
+
+/** @type {Connection | null} */
+let connection = null;
+/** @type {Recording | null} */
+let recording = null;
+/** @type {Phase} */
+let phase = "idle";
+let latencies = new Latencies();
+/** Whether the recording began with a file, and ends with it. */
+let byFile = false;
+/** Who waits for an answer of the server. @type {Map<string, {resolve: (value: any) => void, reject: (why: Error) => void}>} */
+const waiting = new Map();
+
+/** @param {string} type of the message to wait for @returns {Promise<any>} */
+function answer(type) {
+  return new Promise((resolve, reject) => waiting.set(type, { resolve, reject }));
+}
+
+/** @param {string} type @param {any} message @returns {boolean} whether someone waited */
+function answered(type, message) {
+  const waiter = waiting.get(type);
+  waiting.delete(type);
+  waiter?.resolve(message);
+  return waiter !== undefined;
+}
+
+/** @param {string} why */
+function giveUp(why) {
+  const waiters = [...waiting.values()];
+  waiting.clear();
+  for (const waiter of waiters) waiter.reject(new Refused(why));
+  return waiters.length > 0;
+}
+
+/** What the server says in words for people. */
+class Refused extends Error {}
+
+/** @param {Phase} next */
+function enter(next) {
+  phase = next;
+  start.textContent = { idle: "Start", starting: "Starting…", recording: "Stop", stopping: "Finishing…" }[next];
+  start.disabled = next === "starting" || next === "stopping";
+  start.classList.toggle("running", next === "recording");
+  file.disabled = start.disabled;
+  network.enable(next === "recording");
+  state.show(phase, connection);
+}
+
+function connect() {
+  const hello = answer("hello");
+  connection = new Connection(liveUrl(location), { onMessage: take, onClose: lostServer });
+  state.show(phase, connection);
+  return hello;
+}
+
+/** @param {string} why */
+function lostServer(why) {
+  const running = phase === "recording" || phase === "stopping";
+  log.add("error", "page", why);
+  problems.set("server", running ? `${why} The recording ended; what was captioned stays. Press Start to begin again.` : `${why} Press Start to try again.`);
+  if (!giveUp(why) && running) void abandon();
+  else state.show(phase, connection);
+  for (const button of exports) button.disabled = true;
+}
+
+/** The recording is over without the server's goodbye. */
+async function abandon() {
+  await recording?.end();
+  over();
+}
+
+function over() {
+  recording = null;
+  settings.end();
+  captions.end();
+  network.over();
+  enter("idle");
+}
+
+/** @param {(recording: Recording) => Promise<void>} source gives it its audio */
+async function begin(source) {
+  enter("starting");
+  problems.clear();
+  try {
+    if (connection === null || connection.closed) await connect();
+    const mine = new Recording(/** @type {Connection} */ (connection), { onLevel, onFileEnd, onLost, onWaiting });
+    recording = mine;
+    newPictures();
+    await source(mine);
+    const started = answer("started");
+    mine.begin(settings.begin());
+    log.add("page", "start", `${mine.capture.sampleRate} Hz, ${byFile ? "a file" : "the microphone"}`);
+    const { session_id: session } = await started;
+    mine.started();
+    captions.begin();
+    for (const button of exports) button.disabled = false;
+    log.add("page", "started", session ? `session ${session}` : "");
+    enter("recording");
+  } catch (error) {
+    await recording?.end();
+    problems.set("start", error instanceof Refused ? error.message : whatToDo(error));
+    log.add("error", "page", error instanceof Refused ? error.message : whatToDo(error));
+    over();
+  }
+  void listDevices();
+}
+
+function newPictures() {
+  meter.timeline = timeline = new Timeline();
+  latencies = new Latencies();
+  plot.show(latencies);
+  figures.begin();
+  state.begin();
+  meter.change();
+}
+
+async function stop() {
+  if (phase !== "recording" || recording === null) return;
+  enter("stopping");
+  await recording.end();
+  log.add("page", "stop", "waiting for the last words");
+  try {
+    const stopped = answer("stopped");
+    connection?.send({ type: "stop" });
+    if (!connection?.usable) giveUp("The connection to the server of this page is gone.");
+    ended(await stopped);
+  } catch {
+    over(); // the connection's end has been told
+  }
+}
+
+/** @param {{problem: string | null}} message */
+function ended({ problem }) {
+  if (problem) problems.set("graph", problem);
+  log.add(problem ? "error" : "page", "stopped", problem ?? "all text is there");
+  over();
+}
+
+function useMicrophone() {
+  byFile = false;
+  return begin((mine) => mine.capture.useMicrophone(device.value, processingNow()));
+}
+
+/** @param {File | undefined} chosen */
+async function play(chosen) {
+  if (chosen === undefined || phase === "starting" || phase === "stopping") return;
+  log.add("page", "file", chosen.name);
+  if (phase === "idle") {
+    byFile = true;
+    return begin((mine) => mine.capture.playFile(chosen, audible.checked));
+  }
+  try {
+    await recording?.capture.playFile(chosen, audible.checked);
+  } catch (error) {
+    problems.set("file", whatToDo(error));
+  }
+}
+
+/** @param {number} startMs @param {number} endMs @param {{peak: number, rms: number}} block */
+function onLevel(startMs, endMs, { peak, rms }) {
+  timeline.level(startMs, endMs, peak, rms);
+  meter.change();
+}
+
+/** @param {string} name */
+function onFileEnd(name) {
+  log.add("page", "file ended", name);
+  if (byFile) void stop();
+}
+
+/** @param {string} reason */
+function onLost(reason) {
+  problems.set("microphone", `${reason} What it heard is captioned; press Start to go on.`);
+  log.add("error", "page", reason);
+  void stop();
+}
+
+/** @param {number} seconds */
+function onWaiting(seconds) {
+  const text = `The network is slower than the audio: ${Math.round(seconds)} s wait to be sent. Nothing is lost, but captions come late.`;
+  problems.set("network", seconds > 0 ? text : null);
+}
+
+/** @param {any} message from the server of this page */
+function take(message) {
+  switch (message.type) {
+    case "hello":
+      return hello(message);
+    case "started":
+      return answered("started", message);
+    case "message":
+      return heard(message.name, message.payload);
+    case "settings":
+      log.add(message.code === 0 ? "settings" : "error", "settings", message.message, message);
+      return settings.answered(message);
+    case "cut":
+      log.add("page", "cut", `${message.connections} connection${message.connections === 1 ? "" : "s"}, no network for ${message.seconds} s`, message);
+      return network.cut(message.seconds);
+    case "export":
+      log.add("page", "download", message.name);
+      return download(message);
+    case "stopped":
+      return answered("stopped", message) || stoppedByItself(message);
+    case "problem":
+      log.add("error", "problem", message.message, message);
+      return giveUp(message.message) || problems.set("page", message.message);
+  }
+}
+
+/** @param {{problem: string | null}} message */
+async function stoppedByItself(message) {
+  if (giveUp(message.problem ?? "The recording ended before it began.")) return;
+  await recording?.end();
+  ended({ problem: message.problem ?? "The recording ended by itself." });
+}
+
+/** @param {any} message */
+function hello(message) {
+  problems.set("server", null);
+  state.hello(message);
+  settings.hello(message);
+  network.hello(message);
+  log.add("page", "hello", message.destination?.url ?? "", message);
+  if (phase === "idle") enter("idle");
+  answered("hello", message);
+}
+
+/** @param {string} name @param {any} payload of a message of the extension */
+function heard(name, payload) {
+  const { kind, summary } = told(name, payload);
+  log.add(kind, name, summary, payload);
+  if (name === "asr_result") result(payload);
+  if (name === "metrics") figures.take(payload.metrics ?? {});
+  if (name === "connection_status_changed" && phase !== "stopping") {
+    const mark = state.status(payload);
+    if (mark) timeline.mark(mark);
+    if (payload.current === "connected") problems.set("service", null);
+    meter.change();
+  }
+  if (name === "error" && payload.code === -1000) {
+    problems.set("service", payload.message);
+    state.failed();
+  }
+  state.show(phase, connection);
+}
+
+/** @param {any} payload */
+function result(payload) {
+  const turn = turnOf(payload);
+  captions.take(turn);
+  timeline.turn(turn);
+  meter.change();
+  const spokenAt = turn.final && turn.text.trim() ? recording?.clock.capturedAt(turn.endMs) : null;
+  if (spokenAt === null || spokenAt === undefined) return;
+  latencies.add({ ms: Math.max(0, performance.now() - spokenAt), replayed: turn.replayed, text: turn.text });
+  plot.show(latencies);
+}
+
+function processingNow() {
+  const boxes = [...processing.querySelectorAll("input")];
+  return /** @type {import("./capture.js").Processing} */ (Object.fromEntries(boxes.map((box) => [box.value, box.checked])));
+}
+
+async function listDevices() {
+  const found = await microphones();
+  const chosen = device.value || memory.get("device") || "";
+  device.replaceChildren(
+    new Option("Default microphone", ""),
+    ...found.filter(({ deviceId }) => deviceId !== "default").map(({ deviceId, label }, index) => new Option(label || `Microphone ${index + 1}`, deviceId)),
+  );
+  device.value = chosen;
+  if (device.selectedIndex < 0) device.value = "";
+}
+
+/** Another microphone or another processing; at once while one is listened to. */
+async function microphoneChanged() {
+  memory.set("device", device.value || null);
+  memory.set("processing", processingNow());
+  if (phase !== "recording" || byFile) return;
+  try {
+    await recording?.capture.useMicrophone(device.value, processingNow());
+    log.add("page", "microphone", device.selectedOptions[0]?.textContent ?? "");
+  } catch (error) {
+    problems.set("microphone", whatToDo(error));
+  }
+}
+
+function wire() {
+  const toggle = () => (phase === "recording" ? void stop() : phase === "idle" ? void useMicrophone() : undefined);
+  start.addEventListener("click", toggle);
+  file.addEventListener("change", () => {
+    void play(file.files?.[0]);
+    file.value = "";
+  });
+  audible.addEventListener("change", () => recording?.capture.setAudible(audible.checked));
+  device.addEventListener("change", microphoneChanged);
+  processing.addEventListener("change", microphoneChanged);
+  for (const button of exports) button.addEventListener("click", () => connection?.send({ type: "export", format: button.dataset.export }));
+  byId("clear").addEventListener("click", () => captions.clear());
+  shortcuts({ toggle, finalize: () => network.finalize(), cut: () => network.askCut(), filter: () => byId("log-filter").focus() });
+  fileDrop(byId("drop"), (dropped) => void play(dropped));
+  navigator.mediaDevices?.addEventListener("devicechange", () => void listDevices());
+  const kept = memory.get("processing") ?? {};
+  for (const box of processing.querySelectorAll("input")) box.checked = kept[box.value] === true;
+  if (matchMedia("(max-width: 700px)").matches) byId("settings-fold").removeAttribute("open");
+  theme(() => {
+    meter.recolour();
+    plot.recolour();
+  });
+}
+
+wire();
+void listDevices();
+connect().catch(() => enter("idle"));

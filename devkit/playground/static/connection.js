@@ -1,0 +1,62 @@
+// The WebSocket to the server of this page.
+
+/**
+ * @typedef {object} Listener
+ * @property {(message: any) => void} onMessage
+ * @property {(why: string) => void} onClose
+ */
+
+const REASONS = new Map([
+  [4403, "The server refused this page: open it with the address that the command printed, token included."],
+  [4429, "The server has as many pages as it takes: close another one."],
+  [1012, "The server has stopped."],
+]);
+
+/** One connection; a new one is made after it has closed. */
+export class Connection {
+  /**
+   * @param {string} url
+   * @param {Listener} listener
+   */
+  constructor(url, listener) {
+    this.socket = new WebSocket(url);
+    this.socket.binaryType = "arraybuffer";
+    this.socket.addEventListener("message", (event) => listener.onMessage(JSON.parse(event.data)));
+    this.socket.addEventListener("close", (event) => listener.onClose(reasonOf(event)));
+  }
+
+  get usable() {
+    return this.socket.readyState === WebSocket.OPEN;
+  }
+
+  get closed() {
+    return this.socket.readyState >= WebSocket.CLOSING;
+  }
+
+  /** Bytes that wait for the network. */
+  get waiting() {
+    return this.socket.bufferedAmount;
+  }
+
+  /** @param {{type: string, [key: string]: unknown}} message */
+  send(message) {
+    if (this.usable) this.socket.send(JSON.stringify(message));
+  }
+
+  /** @param {ArrayBuffer} audio */
+  sendAudio(audio) {
+    if (this.usable) this.socket.send(audio);
+  }
+}
+
+/** Where the server of this page listens. @param {Location} location */
+export function liveUrl(location) {
+  return `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`;
+}
+
+/** @param {CloseEvent} event */
+function reasonOf(event) {
+  const known = REASONS.get(event.code);
+  if (known) return known;
+  return event.reason ? `The server closed the connection: ${event.reason}.` : "The connection to the server of this page is gone.";
+}
