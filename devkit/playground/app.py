@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ from starlette.websockets import WebSocket
 from websockets.proxy import get_proxy
 from websockets.uri import parse_uri
 
-from ...realtime.models import MODEL_FAMILIES
+from ...realtime.models import MODEL_FAMILIES, ModelRules, shutdown_notice
 from ..transcription.destination import Destination, configuration
 from ..transcription.graphs import TranscriptionGraph
 from ..transcription.job import Received
@@ -74,10 +75,7 @@ class Playground:
             "destination": {"url": destination.url, "model": destination.model, "local": local, "note": note},
             "can_cut": self._target is not None,
             "cut_note": cut_note,
-            "models": [
-                {"name": rules.family, "streams": rules.streams_before_commit, "server_turns": rules.allows_server_vad}
-                for rules in MODEL_FAMILIES
-            ],
+            "models": [_model(rules) for rules in MODEL_FAMILIES],
             "settings": _settings_of(graph),
             "max_pages": max_pages,
         }
@@ -162,6 +160,15 @@ def _way_to(graph: TranscriptionGraph) -> tuple[tuple[str, int] | None, str]:
         return None, "The way to the server is a proxy; it cannot be cut from here."
     parts = urlsplit(settings.base_url)
     return (parts.hostname or "", parts.port or (443 if parts.scheme == "wss" else 80)), ""
+
+
+def _model(rules: ModelRules) -> dict[str, Any]:
+    return {
+        "name": rules.family,
+        "streams": rules.streams_before_commit,
+        "server_turns": rules.allows_server_vad,
+        "note": shutdown_notice(rules.family, date.today()) or "",
+    }
 
 
 def _settings_of(graph: TranscriptionGraph) -> dict[str, Any]:

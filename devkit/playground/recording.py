@@ -20,6 +20,8 @@ MIN_RATE, MAX_RATE = 8_000, 48_000
 "What the extension takes (its property sample_rate)."
 LAST_WORDS_S = 15.0
 "For the text of what was said last, when a recording is stopped."
+FINALIZE_MS = 10_000
+"A call cannot wait for its last words as long as somebody who saves them can."
 _FULL = 100
 "Blocks of audio that may wait for the graph before the page has to."
 
@@ -67,6 +69,7 @@ class Recording:
             raise WrongRequest(f"sample_rate: {sample_rate!r} given, must be {MIN_RATE} to {MAX_RATE} Hz")
         self.transcript = Transcript("live", 0)
         self._graph = copy.deepcopy(graph)
+        self._graph.set_param("finalize_timeout_ms", FINALIZE_MS)
         for section, values in settings.items():
             for key, value in values.items():
                 self._graph.set_param(f"{section}.{key}", value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import http.client
 import json
 import signal
@@ -14,18 +13,12 @@ from typing import Any
 
 import pysubs2
 import pytest
-from playground_pages import FakePage, Running, Sample, playground
+from playground_pages import FakePage, Running, Sample, playground, share
 from websockets.exceptions import InvalidStatus
 
 SECRET = "canary-token-0123456789"
 AFTER_TURNS = {"input_audio_transcription": {"model": "gpt-transcribe"}}
 "A model that does not stream may hear faster than real time."
-
-
-def share(heard: list[str], said: list[str]) -> float:
-    """How much of what was said was heard, in order, each word once."""
-    matcher = difflib.SequenceMatcher(None, said, heard, autojunk=False)
-    return sum(block.size for block in matcher.get_matching_blocks()) / len(said)
 
 
 def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
 import os
 import queue
@@ -170,6 +171,12 @@ class Sample:
         size = self.rate * milliseconds // 1000 * 2
         for begin in range(0, len(self.pcm), size):
             yield self.pcm[begin : begin + size]
+
+
+def share(heard: list[str], said: list[str]) -> float:
+    """How much of what was said was heard, in order, each word once."""
+    matcher = difflib.SequenceMatcher(None, said, heard, autojunk=False)
+    return sum(block.size for block in matcher.get_matching_blocks()) / len(said)
 
 
 @pytest.fixture(scope="session")
