@@ -40,7 +40,7 @@ STALE := stale-environment
 endif
 endif
 
-.PHONY: help setup format check test generations chaos bench soak demo samples package clean stale-environment
+.PHONY: help setup format check test generations chaos bench soak demo screenshots samples package clean stale-environment
 .DELETE_ON_ERROR:
 
 help:
@@ -52,6 +52,7 @@ help:
 	@echo "make chaos     hundreds of faults against the extension, as a table (CHAOS_ARGS='--quick --only kills')"
 	@echo "make bench     what a frame, a stream and an event cost, beside the floors (BENCH_ARGS=--quick for half a minute)"
 	@echo "make soak      hours of calls, simulated and real, and whether anything grows (SOAK_ARGS=--quick for a minute)"
+	@echo "make screenshots   the README's pictures of the playground again (needs chromium)"
 	@echo "make format    put the code into the project's style"
 	@echo "make samples   make the two recordings again (needs flite)"
 	@echo "make package   dist/: the TEN package, the wheel and the source archive"
@@ -114,6 +115,9 @@ soak: setup
 
 demo: $(RUN)
 	@$(BIN)/python devkit/samples/demo.py
+
+screenshots: setup
+	$(BIN)/python bench/screenshots.py
 
 samples: $(RUN)
 	$(BIN)/python devkit/samples/make.py
