@@ -8,26 +8,20 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..host.app import Host
 from .graphs import TranscriptionGraph
 from .job import FinalizeSent, Happening, Job, Received, SourceFailed
 from .nodes import SINK_ADDON, SOURCE_ADDON, FileSource, TranscriptSink
-from .transcript import Segment, Transcript, vendor_code
+from .patience import Patience
+from .transcript import Segment, Transcript
 
-NEVER_REACHED_S = 10.0
-"Time for a server that was never reached, from the first error on."
 LOST_S = 30.0
 "Time for a server that was reached and went away."
 ANSWER_GRACE_S = 5.0
 "The extension answers a finalize by its own deadline, which is --timeout; this much later nobody will."
 _POLL_S = 0.2
-
-REFUSALS = frozenset(
-    "400 401 403 404 405 3000 4000 1008 invalid_api_key invalid_model missing_model insufficient_quota".split()
-)
-"Vendor codes that mean the server does not want us: trying again does not help."
 
 
 class Watcher(Protocol):
@@ -50,8 +44,7 @@ class Follower:
         self._watcher = watcher
         self._asked_at: float | None = None
         self._heard_at = time.monotonic()
-        self._offline_since: float | None = None
-        self._last_error = ""
+        self._patience = Patience(transcript, LOST_S)
         self._source_problem: str | None = None
 
     def follow(self, graph_ended: threading.Event) -> str | None:
@@ -97,54 +90,22 @@ class Follower:
         elif isinstance(happening, Received):
             self._heard_at = now
             self._transcript.take(happening)
-            if happening.name == "error":
-                return self._take_error(happening, now)
-            return self._take_connection(happening, now)
+            problem = self._patience.take(happening, now)
+            if problem is None and happening.name == "error":
+                self._watcher.setback(str(happening.payload.get("message", "")))
+            return problem
         return None
-
-    def _take_error(self, happening: Received, now: float) -> str | None:
-        error = happening.payload
-        if self._transcript.fatal_error is not None:
-            return str(error.get("message", ""))
-        self._last_error = _cause(error)
-        if not self._transcript.connected:
-            if vendor_code(error) in REFUSALS:
-                return self._refused()
-            self._offline_since = self._offline_since or now
-        self._watcher.setback(str(error.get("message", "")))
-        return None
-
-    def _take_connection(self, happening: Received, now: float) -> str | None:
-        if happening.name == "connection_status_changed":
-            connected = happening.payload.get("current") == "connected"
-            self._offline_since = None if connected else self._offline_since or now
-            # An error need not say that it is a refusal; then the code of the end does.
-            if self._last_error and not self._transcript.connected and vendor_code(happening.payload) in REFUSALS:
-                return self._refused()
-        elif "connect_delay" in happening.payload.get("metrics", {}):
-            self._offline_since = None
-        return None
-
-    def _refused(self) -> str:
-        return f"the server refuses the session: {self._last_error}"
 
     def _overdue(self, now: float) -> str | None:
-        patience_s = LOST_S if self._transcript.connected else NEVER_REACHED_S
-        if self._offline_since is not None and self._last_error and now - self._offline_since > patience_s:
-            return f"the server cannot be reached, is it running and the URL right? ({self._last_error})"
+        problem = self._patience.exhausted(now)
+        if problem is not None:
+            return problem
         if self._asked_at is not None:
             if now - max(self._asked_at, self._heard_at) > self._timeout_s + ANSWER_GRACE_S:
                 return f"no answer for {self._timeout_s:g} s after the last audio: give it more with --timeout"
         elif now - self._heard_at > self._timeout_s:
             return f"no word from the recogniser for {self._timeout_s:g} s: give it more with --timeout"
         return None
-
-
-def _cause(error: dict[str, Any]) -> str:
-    """What happened, in the vendor's or the network's own words where there are any."""
-    info = error.get("vendor_info")
-    message = str(info.get("message", "")) if isinstance(info, dict) else ""
-    return message or str(error.get("message", ""))
 
 
 def run_job(graph: TranscriptionGraph, job: Job, *, timeout_s: float, watcher: Watcher) -> tuple[Transcript, bool]:

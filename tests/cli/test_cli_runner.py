@@ -202,7 +202,7 @@ def test_a_refused_key_is_not_tried_for_long(run: Run, behaviour: str, said: str
 
 
 def test_a_server_that_cannot_be_reached_gets_a_while(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "NEVER_REACHED_S", 0.3)
+    monkeypatch.setattr(patience, "NEVER_REACHED_S", 0.3)
     transcript = run("unreachable", speed=1.0)
     assert transcript.problem is not None and "connection refused" in transcript.problem
 

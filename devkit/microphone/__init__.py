@@ -1,0 +1,1 @@
+"""Live captions of what a microphone hears."""
