@@ -150,6 +150,55 @@ def _transcribe(
     _run(lambda: transcribe(request, display), display)
 
 
+@app.command("mic")
+def _mic(
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|NUMBER", help="Input device, or a part of its name."),
+    ] = None,
+    list_devices: Annotated[bool, typer.Option("--list-devices", help="Show the input devices and end.")] = False,
+    file_as_mic: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Play a recording in place of a microphone, in real time.")
+    ] = None,
+    output: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE.{txt,srt,vtt,json}", help="Also write the captions there; repeatable."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --output files that exist.")] = False,
+    seconds: Annotated[float | None, typer.Option(help="End by itself after so much audio.")] = None,
+    url: Url = None,
+    model: Model = None,
+    dialect: DialectOption = None,
+    language: Language = None,
+    local: Local = False,
+    recognizer: LocalRecognizer = "pocketsphinx",
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Show live captions of a microphone; Ctrl-C ends it with the last words."""
+    from .mic import MicRequest, mic
+
+    _Common.take(verbose, quiet)
+    _start_logging()
+    display = Display(quiet=_Common.quiet)
+    request = MicRequest(
+        device=device,
+        list_devices=list_devices,
+        file=file_as_mic,
+        outputs=tuple(output or ()),
+        overwrite=overwrite,
+        seconds=seconds,
+        url=url,
+        model=model,
+        dialect=dialect,
+        language=language,
+        local=local,
+        recognizer=recognizer,
+        debug=_Common.verbose > 1,
+    )
+    _run(lambda: mic(request, display), display)
+
+
 @app.command("serve")
 def _serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",

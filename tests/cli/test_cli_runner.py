@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import soundfile
-from ten_packages.extension.openai_asr_python.devkit.transcription import runner
+from ten_packages.extension.openai_asr_python.devkit.transcription import patience, runner
 from ten_packages.extension.openai_asr_python.devkit.transcription.audio_input import open_audio
 from ten_packages.extension.openai_asr_python.devkit.transcription.graphs import TranscriptionGraph, with_ends
 from ten_packages.extension.openai_asr_python.devkit.transcription.job import Job

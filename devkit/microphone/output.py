@@ -1,0 +1,75 @@
+"""Captions in a file that is complete and valid at every moment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..transcription.failure import wrong_use
+from ..transcription.formats import FORMATS
+from ..transcription.transcript import Transcript
+
+SUFFIXES = {".txt": "text", ".srt": "srt", ".vtt": "vtt", ".json": "json"}
+
+LARGE = 64 * 1024
+"Bytes. Each final rewrites the file: below this at once."
+LARGE_EVERY_S = 1.0
+"""Above it at most so often, and at the end, so that a day of captions does not cost the square of its length.
+(Appending would be cheaper and could not do it: text that comes late belongs in the middle, and JSON has an end.)"""
+
+
+class OutputFile:
+    """One `--output`. Readers find either all of the old content or all of the new."""
+
+    def __init__(self, path: str, *, overwrite: bool = False) -> None:
+        """Nothing is written yet. Raises CommandError (wrong use) when that will not be possible."""
+        self.name = path
+        self.problem: str | None = None
+        "Why it is not up to date, since the last attempt to write it."
+        suffix = Path(path).suffix.lower()
+        if suffix not in SUFFIXES:
+            raise wrong_use(f"--output {path}: its name must end in one of {', '.join(SUFFIXES)}.")
+        self._format = FORMATS[SUFFIXES[suffix]]
+        # What a link points to is replaced, not the link.
+        self.path = Path(path).resolve()
+        self._new = self.path.with_name(f".{self.path.name}.new")
+        self._size = 0
+        self._due = False
+        self._written_at = 0.0
+        self._check(overwrite)
+
+    def _check(self, overwrite: bool) -> None:
+        if self.path.exists() and not self.path.is_file():
+            raise wrong_use(f"--output {self.name}: that is no file that can be replaced; give another name.")
+        if not overwrite and self.path.exists() and self.path.stat().st_size:
+            raise wrong_use(f"--output {self.name}: the file exists; give another name, or --overwrite to replace it.")
+        try:
+            self._new.write_bytes(b"")
+            self._new.unlink()
+        except OSError as error:
+            raise wrong_use(f"--output {self.name} cannot be written: {error.strerror or error}.") from None
+
+    def update(self, transcript: Transcript, now: float) -> str | None:
+        """*transcript* has something new. Returns the problem if writing fails for the first time."""
+        self._due = True
+        return self.tick(transcript, now)
+
+    def tick(self, transcript: Transcript, now: float, *, last: bool = False) -> str | None:
+        """Write what is due, if its time has come or this is the *last* chance. Returns as `update`."""
+        patient = self._size > LARGE or self.problem is not None
+        if not self._due or (patient and not last and now - self._written_at < LARGE_EVERY_S):
+            return None
+        self._written_at = now
+        before, self.problem = self.problem, self._write(transcript)
+        self._due = self.problem is not None
+        return self.problem if before is None else None
+
+    def _write(self, transcript: Transcript) -> str | None:
+        content = self._format(transcript).encode(errors="replace")
+        self._size = len(content)
+        try:
+            self._new.write_bytes(content)
+            os.replace(self._new, self.path)
+        except OSError as error:
+            return f"{self.name} cannot be written: {error.strerror or error}."
+        return None
