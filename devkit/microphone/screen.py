@@ -48,8 +48,11 @@ class Screen:
             if not self._live:
                 print(one_line(text), flush=True)
                 return
-            with self.above():
+            # The changing line still shows what this is the final of: whoever calls shows the new one.
+            with self._console:
+                self._console.control(_CLEAR_LINE)
                 self._console.print(Text(f"{start_ms / 1000:7.1f} s  {one_line(text)}"))
+            self._line = ""
 
     @contextlib.contextmanager
     def above(self) -> Iterator[None]:
