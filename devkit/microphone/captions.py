@@ -25,7 +25,8 @@ SILENCE_MS = 5_000
 "Of nothing but zeros, before it is told."
 OVERFLOWS_EVERY_S = 10.0
 "Dropped sound is told at most so often."
-_POLL_S = 0.1
+POLL_S = 0.1
+"How often device, files and the changing line are looked after."
 
 
 class Teller(Protocol):
@@ -132,7 +133,7 @@ class Captions:
         problem = None
         message = None
         try:
-            message = self._arrivals.get(timeout=_POLL_S)
+            message = self._arrivals.get(timeout=POLL_S)
             while problem is None:
                 if message is not None:
                     problem = self._take(message, feed)

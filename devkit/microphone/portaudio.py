@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import threading
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -129,7 +128,6 @@ class Microphone:
         self._blocks = 0
         self._seen = 0
         self._looked_at = self._delivered_at = 0.0
-        self._finished = threading.Event()
         self._error: type[Exception] = sounddevice().PortAudioError
         self._stream: Any = self._open(info)
 
@@ -144,7 +142,6 @@ class Microphone:
                     channels=self.channels,
                     dtype="int16",
                     callback=self._hear,
-                    finished_callback=self._finished.set,
                 )
             except self._error as error:
                 problem = problem or error
@@ -178,7 +175,7 @@ class Microphone:
             self._seen, self._delivered_at = self._blocks, now
         self._looked_at = now
         try:
-            gone = self._finished.is_set() or not self._stream.active
+            gone = not self._stream.active
         except self._error:
             gone = True
         if gone:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -20,6 +21,7 @@ import pytest
 import soundfile
 from ten_packages.extension.openai_asr_python.devkit.server.app import LocalServer, run_in_thread
 from ten_packages.extension.openai_asr_python.devkit.server.scripted_recognizer import Line, ScriptedRecognizer
+from ten_packages.extension.openai_asr_python.devkit.transcription import patience
 from terminal import Terminal
 from tone_script import ToneScript
 
@@ -49,10 +51,12 @@ def scripted(*lines: str | Line, **options: Any) -> Iterator[LocalServer]:
         yield server
 
 
-def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+def start(*arguments: object) -> subprocess.Popen[str]:
     command = [*MIC, *map(str, arguments)]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
-    return subprocess.Popen(command, **{**streams, **options}, text=True)
+    # Set, it would hide that somebody forgot to flush.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.Popen(command, **streams, env=env, text=True)
 
 
 def texts(path: Path) -> list[str]:
@@ -224,7 +228,11 @@ def test_a_server_that_refuses_or_is_not_there_ends_it(
     with scripted(api_key="right") as server:
         ran = cli("mic", "--url", server.url, *TURNS, "--file-as-mic", sound)
     assert (ran.code, ran.out) == (1, "")
-    assert "key" in ran.err.splitlines()[-1] and "canary" not in ran.err
+    assert "the server refuses the session: " in ran.err.splitlines()[-1] and "canary" not in ran.err
+    monkeypatch.setattr(patience, "NEVER_REACHED_S", 0.3)
+    ran = cli("mic", "--url", server.url, *TURNS, "--file-as-mic", sound)  # it has gone
+    assert (ran.code, ran.out) == (1, "")
+    assert "the server cannot be reached, is it running and the URL right?" in ran.err.splitlines()[-1]
 
 
 def test_quiet_is_quiet(cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,13 +66,8 @@ class FakeStream:
             self.options["callback"](memoryview(buffer), self.options["blocksize"], None, status)
             buffer[:] = b"\x55" * size
 
-    def finish(self) -> None:
-        """Stop by itself, as PortAudio says it."""
-        self._active = False
-        self.options["finished_callback"]()
-
-    def stop_silently(self) -> None:
-        """Be inactive, without a word."""
+    def end(self) -> None:
+        """Be inactive: what PortAudio makes of an error while it records."""
         self._active = False
 
     def vanish(self) -> None:
