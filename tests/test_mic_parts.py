@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import errno
+import io
+import logging
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from ten_packages.extension.openai_asr_python.devkit.microphone import output as output_module
 from ten_packages.extension.openai_asr_python.devkit.microphone.output import LARGE, LARGE_EVERY_S, OutputFile
-from ten_packages.extension.openai_asr_python.devkit.microphone.screen import Screen, one_line, tail
+from ten_packages.extension.openai_asr_python.devkit.microphone.screen import AboveTheLine, Screen, one_line, tail
 from ten_packages.extension.openai_asr_python.devkit.transcription.failure import CommandError
 from ten_packages.extension.openai_asr_python.devkit.transcription.transcript import Segment, Transcript
+from terminal import TerminalScreen
 
 
 def said(*texts: str) -> Transcript:
@@ -53,8 +57,7 @@ def test_a_large_file_is_rewritten_once_a_second_and_at_the_end(
     output.tick(said(*texts), 200 / 20 + LARGE_EVERY_S)  # nothing new is said, and it is still written
     assert output.path.read_text().endswith("word199\n")
     output.update(said(*texts, "last"), 12.0)
-    output.update(said(*texts, "last", "words"), 12.1)
-    output.tick(said(*texts, "last", "words"), 12.2, last=True)
+    output.update(said(*texts, "last", "words"), 12.1, last=True)
     assert output.path.read_text().endswith("last\nwords\n")
 
 
@@ -116,6 +119,35 @@ def test_what_exists_is_replaced_only_when_asked_and_only_files(tmp_path: Path) 
 )
 def test_a_line_keeps_its_end(text: str, width: int, expected: str) -> None:
     assert tail(text, width) == expected
+
+
+def test_notices_stand_above_the_changing_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=True, width=30, soft_wrap=True, highlight=False)
+    screen, seen = Screen(console), TerminalScreen(30)
+    log = logging.StreamHandler(AboveTheLine(screen, written))
+
+    def lines() -> list[str]:
+        seen.show(written.getvalue())
+        written.seek(0)
+        written.truncate()
+        return seen.lines
+
+    screen.show("what is heard")
+    assert lines() == ["what is heard"]
+    with screen.above():
+        console.print("a notice")
+    assert lines() == ["a notice", "what is heard"]
+    log.emit(logging.makeLogRecord({"msg": "a line of the log"}))
+    assert lines() == ["a notice", "a line of the log", "what is heard"]
+    screen.final(1_500, "what was said")
+    screen.show("next")
+    assert lines() == ["a notice", "a line of the log", "    1.5 s  what was said", "next"]
+    screen.show("a line that is longer than the terminal")
+    assert lines()[-1] == "…is longer than the terminal"
+    screen.close()
+    assert lines() == ["a notice", "a line of the log", "    1.5 s  what was said", ""]
 
 
 def test_a_server_cannot_command_the_terminal() -> None:

@@ -77,7 +77,7 @@ class Captions:
         finally:
             self._screen.close()
             for output in self._outputs:
-                self._warn(output.tick(self.transcript, time.monotonic(), last=True))
+                self._warn(output.update(self.transcript, time.monotonic(), last=True))
         return problem or self._shortfall()
 
     def _run(self, graph: TranscriptionGraph, seconds: float | None) -> str | None:

@@ -49,13 +49,16 @@ class OutputFile:
         except OSError as error:
             raise wrong_use(f"--output {self.name} cannot be written: {error.strerror or error}.") from None
 
-    def update(self, transcript: Transcript, now: float) -> str | None:
-        """*transcript* has something new. Returns the problem if writing fails for the first time."""
+    def update(self, transcript: Transcript, now: float, *, last: bool = False) -> str | None:
+        """*transcript* has something new. It is written as `tick` does, or at once if it is the *last*.
+
+        Returns the problem when writing fails that did not fail before.
+        """
         self._due = True
-        return self.tick(transcript, now)
+        return self.tick(transcript, now, last=last)
 
     def tick(self, transcript: Transcript, now: float, *, last: bool = False) -> str | None:
-        """Write what is due, if its time has come or this is the *last* chance. Returns as `update`."""
+        """Write what is due, once its time has come. Returns as `update`."""
         patient = self._size > LARGE or self.problem is not None
         if not self._due or (patient and not last and now - self._written_at < LARGE_EVERY_S):
             return None

@@ -20,13 +20,13 @@ _UNPRINTABLE = dict.fromkeys([*range(32), *range(127, 160)], " ")
 
 
 class Screen:
-    """Safe to use from several threads: log lines come from any."""
+    """Safe to use from several threads: log lines come from any. *console* is standard output unless given."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: Console | None = None) -> None:
         # What the terminal's encoding cannot hold must not end the captions.
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = console or Console(highlight=False, soft_wrap=True)
         self._live = self._console.is_terminal and not self._console.is_dumb_terminal
         self._lock = threading.RLock()
         self._line = ""

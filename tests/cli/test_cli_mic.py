@@ -65,6 +65,8 @@ def texts(path: Path) -> list[str]:
     if path.suffix == ".json":
         transcript = json.loads(content)
         jsonschema.Draft202012Validator(SCHEMA).validate(transcript)
+        ends = [segment["start_ms"] + segment["duration_ms"] for segment in transcript["segments"]]
+        assert transcript["duration_ms"] >= max(ends, default=1)
         return [segment["text"] for segment in transcript["segments"]]
     if path.suffix == ".txt":
         assert not content or content.endswith("\n")
@@ -130,6 +132,8 @@ def test_captions_on_a_terminal_and_in_files_while_somebody_speaks(server_url: s
     for seen in reader.seen.values():
         assert (seen[0], seen[-1]) == ([], sentences)
         assert all(content == sentences[: len(content)] for content in seen)
+
+    assert json.loads(files[SUFFIXES.index("json")].read_text(encoding="utf-8"))["duration_ms"] == 7_600
 
     # The last line was written over and over with what is heard; finals stand above it and stay.
     shown = list(dict.fromkeys(screen[-1] for screen in terminal.history))

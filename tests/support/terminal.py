@@ -32,20 +32,65 @@ _TAKE_TERMINAL = (
 _SEQUENCE = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])")
 
 
-class Terminal:
-    """Knows carriage return, new line, erasing a line, colours, and characters two columns wide; nothing else."""
+class TerminalScreen:
+    """What stands on a screen that knows carriage return, new line, erasing a line, colours, and characters two columns
+    wide; nothing else.
+    """
 
     def __init__(self, columns: int) -> None:
         self.columns = columns
-        self.screen = [""]
-        "The lines so far, the last one without the spaces behind it."
+        self.lines = [""]
+        "All lines so far; it is never cleared."
+        self._column = 0
+
+    def show(self, text: str) -> None:
+        """Take what a program writes."""
+        at = 0
+        while at < len(text):
+            sequence = _SEQUENCE.match(text, at)
+            if sequence is None:
+                self._put(text[at])
+                at += 1
+                continue
+            assert sequence[2] == "m" or sequence[0] == "\x1b[2K", f"unknown sequence {sequence[0]!r}"
+            if sequence[2] == "K":
+                self.lines[-1] = ""
+            at = sequence.end()
+
+    def _put(self, character: str) -> None:
+        if character == "\r":
+            self._column = 0
+        elif character == "\n":
+            self.lines.append("")
+            self._column = 0
+        else:
+            assert character.isprintable(), f"unknown character {character!r}"
+            width = get_character_cell_size(character)
+            if self._column + width > self.columns:
+                self.lines.append("")
+                self._column = 0
+            line = self.lines[-1].ljust(self._column)
+            self.lines[-1] = line[: self._column] + character + line[self._column + 1 :]
+            self._column += width
+
+
+class Terminal:
+    """A pseudo-terminal with its screen and a program on it."""
+
+    def __init__(self, columns: int) -> None:
+        self.columns = columns
         self.history: list[list[str]] = []
         "The screen after each piece of output."
-        self._column = 0
+        self._screen = TerminalScreen(columns)
         self._rest = b""
         self._process: subprocess.Popen[bytes] | None = None
         self._ours, self._theirs = pty.openpty()
         fcntl.ioctl(self._theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+
+    @property
+    def screen(self) -> list[str]:
+        """The lines so far."""
+        return self._screen.lines
 
     def __enter__(self) -> Self:
         return self
@@ -104,36 +149,6 @@ class Terminal:
             text, self._rest = self._rest.decode(), b""
         except UnicodeDecodeError:  # a character is not there in full
             return True
-        self._show(text)
-        return True
-
-    def _show(self, text: str) -> None:
-        at = 0
-        while at < len(text):
-            sequence = _SEQUENCE.match(text, at)
-            if sequence is not None:
-                assert sequence[2] in "mK", f"unknown sequence {sequence[0]!r}"
-                if sequence[2] == "K":
-                    assert sequence[1] == "2"
-                    self.screen[-1] = ""
-                at = sequence.end()
-                continue
-            self._put(text[at])
-            at += 1
+        self._screen.show(text)
         self.history.append(list(self.screen))
-
-    def _put(self, character: str) -> None:
-        if character == "\r":
-            self._column = 0
-        elif character == "\n":
-            self.screen.append("")
-        else:
-            assert character.isprintable(), f"unknown character {character!r}"
-            width = get_character_cell_size(character)
-            if self._column + width > self.columns:
-                self.screen.append("")
-                self._column = 0
-            line = self.screen[-1]
-            before = line[: self._column] if len(line) >= self._column else line.ljust(self._column)
-            self.screen[-1] = before + character + line[self._column + 1 :]
-            self._column += width
+        return True
