@@ -156,7 +156,7 @@ def test_ctrl_c_waits_for_the_last_words(tmp_path: Path) -> None:
     """The key on the terminal reaches the whole program, with the recogniser's process."""
     output = tmp_path / "x.srt"
     with Terminal(columns=200) as terminal:
-        terminal.run([*MIC, "--local", "--file-as-mic", str(SAMPLE), "--output", str(output)])
+        terminal.run([*MIC, "-v", "--local", "--file-as-mic", str(SAMPLE), "--output", str(output)])
         terminal.wait_for(lambda screen: screen[-1].startswith("the weather is"))
         terminal.type("\x03")
         assert terminal.wait() == 0, terminal.screen
@@ -167,6 +167,8 @@ def test_ctrl_c_waits_for_the_last_words(tmp_path: Path) -> None:
     assert re.search(r"\d\.\d s of audio, 1 final, \d+ words\n", rest)
     assert "reconnects, lost 0 ms, gated" in rest and "0 overflows" in rest
     assert not any("Traceback" in line for line in terminal.screen)
+    logged = [line for line in terminal.screen if re.search(r" [IWE] ten: ", line)]
+    assert logged and all(re.match(r"20\d\d-\d\d-\d\d ", line) for line in logged), "the log breaks the line"
 
 
 def test_a_pipe_gets_words_only_and_at_once(tmp_path: Path) -> None:
@@ -241,10 +243,13 @@ def test_a_server_that_refuses_or_is_not_there_ends_it(
 
 def test_quiet_is_quiet(cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    sound = play(tmp_path / "x.wav", ToneScript().pause(100).say(4).pause(50))
+    sound = play(tmp_path / "x.wav", ToneScript().pause(100).say(4).pause(1_200))
     with scripted() as server:
-        ran = cli("-q", "mic", "--url", server.url, *TURNS, "--file-as-mic", sound)
+        output = tmp_path / "x.json"
+        ran = cli("-q", "mic", "--url", server.url, *TURNS, "--file-as-mic", sound, "--output", output)
     assert (ran.code, ran.out, ran.err) == (0, "b4\n", "")
+    # The file says how long it was listened, though nothing was said in the end.
+    assert json.loads(output.read_text(encoding="utf-8"))["duration_ms"] == 1_500
 
 
 def test_seconds_end_it(cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
