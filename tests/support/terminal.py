@@ -41,6 +41,8 @@ class TerminalScreen:
         self.columns = columns
         self.lines = [""]
         "All lines so far; it is never cleared."
+        self.erased: list[str] = []
+        "What stood where a line was erased."
         self._column = 0
 
     def show(self, text: str) -> None:
@@ -54,6 +56,7 @@ class TerminalScreen:
                 continue
             assert sequence[2] == "m" or sequence[0] == "\x1b[2K", f"unknown sequence {sequence[0]!r}"
             if sequence[2] == "K":
+                self.erased.append(self.lines[-1])
                 self.lines[-1] = ""
             at = sequence.end()
 
@@ -91,6 +94,11 @@ class Terminal:
     def screen(self) -> list[str]:
         """The lines so far."""
         return self._screen.lines
+
+    @property
+    def erased(self) -> list[str]:
+        """See `TerminalScreen`."""
+        return self._screen.erased
 
     def __enter__(self) -> Self:
         return self
