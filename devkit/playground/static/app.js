@@ -1,6 +1,6 @@
 // The page: wires the parts and knows where a recording stands.
 
-import { microphones, whatToDo } from "./capture.js";
+import { microphones, needSecureContext, whatToDo } from "./capture.js";
 import { Captions } from "./captions.js";
 import { Connection, liveUrl } from "./connection.js";
 import { byId, memory } from "./dom.js";
@@ -117,6 +117,7 @@ function connect() {
 /** @param {string} why */
 function lostServer(why) {
   const running = phase === "recording" || phase === "stopping";
+  figures.silent();
   log.add("error", "page", why);
   problems.set("server", running ? `${why} The recording ended; what was captioned stays. Press Start to begin again.` : `${why} Press Start to try again.`);
   if (!giveUp(why) && running) void abandon();
@@ -371,5 +372,10 @@ function wire() {
 }
 
 wire();
+try {
+  needSecureContext();
+} catch (error) {
+  problems.set("start", whatToDo(error));
+}
 void listDevices();
 connect().catch(() => enter("idle"));

@@ -80,20 +80,23 @@ export class Captions {
     const node = make("li", "turn");
     node.dataset.turn = id;
     node.dataset.recording = String(this.recordings);
-    node.append(make("span", "time"), make("span", "text"), make("span", "about"));
+    const text = make("span", "text");
+    text.dir = "auto";
+    node.append(make("span", "time"), text, make("span", "about"));
     this.nodes.set(id, node);
     return node;
   }
 
   /** @param {HTMLElement} node @param {Turn} turn */
   #fill(node, turn) {
-    const [time, text, about] = node.children;
+    const [time, text, about] = /** @type {HTMLElement[]} */ ([...node.children]);
     node.classList.toggle("final", turn.final);
     node.classList.toggle("partial", !turn.final);
     node.dataset.startMs = String(turn.startMs);
     node.dataset.endMs = String(turn.endMs);
     write(time, clock(turn.startMs));
     write(text, turn.text);
+    text.lang = turn.language;
     if (turn.final || about.childElementCount > 0) about.replaceChildren(...aboutOf(turn));
   }
 
@@ -119,8 +122,7 @@ function aboutOf(turn) {
 
 /** @param {string} name @param {string} why */
 function tag(name, why) {
-  const element = named(`tag ${name.replace(/\W/g, "-")}`, name, why);
-  return element;
+  return named(`tag ${name.replace(/\W/g, "-")}`, name, why);
 }
 
 /** @param {string} className @param {string} text @param {string} title */

@@ -48,6 +48,7 @@ export class Capture {
    * @param {Processing} processing
    */
   async useMicrophone(device, processing) {
+    needSecureContext();
     const stream = await openMicrophone(device, processing);
     if (this.closed) return endOf(stream);
     const track = stream.getAudioTracks()[0];
@@ -68,6 +69,7 @@ export class Capture {
    * @param {boolean} audible
    */
   async playFile(file, audible) {
+    needSecureContext();
     await this.#ready();
     const context = /** @type {AudioContext} */ (this.context);
     const sound = await context.decodeAudioData(await file.arrayBuffer());
@@ -116,6 +118,7 @@ export class Capture {
       this.speaker.connect(context.destination);
       this.worklet = new AudioWorkletNode(context, "blocks", { numberOfInputs: 1, numberOfOutputs: 1 });
       this.worklet.port.onmessage = (event) => this.#take(event.data);
+      this.worklet.onprocessorerror = () => this.listener.onLost("The browser's audio failed.");
       this.worklet.connect(context.destination); // silent; some browsers run only what is connected
       context.addEventListener("statechange", () => {
         if (!this.closed && context.state !== "running" && context.state !== "closed") context.resume().catch(() => {});
@@ -181,9 +184,13 @@ function contextAt(wanted) {
  * @param {Processing} processing
  */
 async function openMicrophone(device, processing) {
-  if (!navigator.mediaDevices?.getUserMedia) throw new DOMException("", "InsecureContextError");
   const audio = { ...processing, ...(device ? { deviceId: { exact: device } } : {}) };
   return navigator.mediaDevices.getUserMedia({ audio });
+}
+
+/** Neither a microphone nor an AudioWorklet is to be had elsewhere. */
+export function needSecureContext() {
+  if (!window.isSecureContext) throw new DOMException("", "InsecureContextError");
 }
 
 /** The microphones there are; without names until one was permitted. */
@@ -198,7 +205,7 @@ const REMEDIES = new Map([
   ["NotFoundError", "No microphone was found. Plug one in and press Start again, or play a file."],
   ["OverconstrainedError", "The chosen microphone is not there any more. Choose another one and press Start again."],
   ["NotReadableError", "The microphone could not be opened; another program may be using it. Close that and press Start again."],
-  ["InsecureContextError", "A browser gives a microphone only to pages on this machine or over https. Open the page as http://127.0.0.1, serve it with --tls-cert and --tls-key, or play a file."],
+  ["InsecureContextError", "A browser records only on pages of this machine or over https: open the page as http://127.0.0.1, or start the playground with --tls-cert and --tls-key."],
   ["EncodingError", "The browser cannot decode this file. WAV, MP3, FLAC, M4A and OGG usually work."],
 ]);
 

@@ -28,6 +28,11 @@ export class Figures {
     byId("lost-word").hidden = true;
   }
 
+  /** Nobody tells any more whether anything was lost. */
+  silent() {
+    byId("lost-word").hidden = true;
+  }
+
   /** @param {any} metrics of one `metrics` message */
   take(metrics) {
     if (typeof metrics.connect_delay === "number") this.#put("connect-delay", metrics.connect_delay, shortTime);

@@ -20,6 +20,7 @@ export class LatencyPlot {
     this.latencies = null;
     this.small = font(places.canvas, 11);
     this.picture = new Picture(places.canvas, (brush, width, height, colour) => this.#paint(brush, width, height, colour));
+    places.canvas.addEventListener("pointermove", (event) => this.#point(event.offsetX));
   }
 
   recolour() {
@@ -44,9 +45,20 @@ export class LatencyPlot {
     this.picture.change();
   }
 
+  #shown() {
+    return this.latencies?.all.slice(-SHOWN) ?? [];
+  }
+
+  /** Say what the dot under the pointer is of. @param {number} x */
+  #point(x) {
+    const shown = this.#shown();
+    const dot = shown[Math.round((x - LEFT - PAD) / gapOf(this.places.canvas.clientWidth, shown.length))];
+    this.places.canvas.title = dot ? `${shortTime(dot.ms)}${dot.replayed ? ", replayed" : ""}: ${dot.text}` : "";
+  }
+
   /** @param {CanvasRenderingContext2D} brush @param {number} width @param {number} height @param {(name: string) => string} colour */
   #paint(brush, width, height, colour) {
-    const shown = this.latencies?.all.slice(-SHOWN) ?? [];
+    const shown = this.#shown();
     const highest = Math.max(500, ...shown.map((latency) => latency.ms));
     const step = 1000 * (STEPS.find((each) => highest / (each * 1000) <= 4) ?? 300);
     const top = Math.ceil(highest / step) * step;
@@ -62,7 +74,7 @@ export class LatencyPlot {
       brush.fillText(`${ms / 1000} s`, LEFT - 8, y(ms));
     }
     this.#percentiles(brush, width, y, colour);
-    const gap = (width - LEFT - 2 * PAD) / Math.max(12, shown.length - 1);
+    const gap = gapOf(width, shown.length);
     shown.forEach(({ ms, replayed }, index) => {
       brush.beginPath();
       brush.arc(LEFT + PAD + index * gap, y(ms), 3.5, 0, 2 * Math.PI);
@@ -88,6 +100,11 @@ export class LatencyPlot {
     }
     brush.setLineDash([]);
   }
+}
+
+/** Between two dots. @param {number} width @param {number} count */
+function gapOf(width, count) {
+  return (width - LEFT - 2 * PAD) / Math.max(12, count - 1);
 }
 
 /** @param {HTMLElement} place @param {number | null} ms */

@@ -47,7 +47,7 @@ export class Meter {
     for (const { fromMs, toMs } of timeline.outages()) brush.fillRect(x(fromMs), 0, (toMs - fromMs) * pxPerMs, height - AXIS);
     this.#axis(brush, width, height, x, colour);
     this.#wave(brush, width, wave, pxPerMs, x, colour);
-    this.#turns(brush, wave + GAP, x, colour);
+    this.#turns(brush, width, wave + GAP, x, colour);
     this.#marks(brush, height - AXIS, x, colour);
   }
 
@@ -82,12 +82,13 @@ export class Meter {
     }
   }
 
-  /** @param {CanvasRenderingContext2D} brush @param {number} top @param {(ms: number) => number} x @param {(name: string) => string} colour */
-  #turns(brush, top, x, colour) {
+  /** @param {CanvasRenderingContext2D} brush @param {number} width @param {number} top @param {(ms: number) => number} x @param {(name: string) => string} colour */
+  #turns(brush, width, top, x, colour) {
     brush.textAlign = "left";
     for (const turn of this.timeline.turns.values()) {
       const left = x(turn.startMs);
       const wide = Math.max(4, x(turn.endMs) - left);
+      if (left > width || left + wide < 0) continue;
       brush.fillStyle = colour(turn.final ? "--final" : "--partial");
       brush.beginPath();
       brush.roundRect(left, top, wide, LANE, 4);
@@ -105,11 +106,14 @@ export class Meter {
   /** @param {CanvasRenderingContext2D} brush @param {number} bottom @param {(ms: number) => number} x @param {(name: string) => string} colour */
   #marks(brush, bottom, x, colour) {
     brush.textAlign = "left";
+    let free = -Infinity; // where the label before ends
     for (const { ms, kind } of this.timeline.marks) {
       const at = Math.round(x(ms));
+      const label = kind === "cut" ? "cut" : "back";
       brush.fillStyle = colour(kind === "cut" ? "--bad" : "--good");
       brush.fillRect(at - 1, 0, 2, bottom);
-      brush.fillText(kind === "cut" ? "cut" : "back", at + 5, 8);
+      brush.fillText(label, at + 5, at < free ? 21 : 8);
+      free = at < free ? -Infinity : at + 10 + brush.measureText(label).width;
     }
   }
 }

@@ -74,7 +74,7 @@ export class Transcript {
 
 /** m:ss.s, as captions show times. @param {number} ms */
 export function clock(ms) {
-  const tenths = Math.floor(Math.max(0, ms) / 100);
+  const tenths = Math.round(Math.max(0, ms) / 100);
   const seconds = Math.floor(tenths / 10);
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}.${tenths % 10}`;
 }
