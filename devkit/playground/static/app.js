@@ -160,8 +160,9 @@ async function begin(source) {
     enter("recording");
   } catch (error) {
     await recording?.end();
-    problems.set("start", error instanceof Refused ? error.message : whatToDo(error));
-    log.add("error", "page", error instanceof Refused ? error.message : whatToDo(error));
+    const why = error instanceof Refused ? error.message : whatToDo(error);
+    if (!connection?.closed) problems.set("start", why); // else that has been told
+    log.add("error", "page", why);
     over();
   }
   void listDevices();

@@ -23,6 +23,12 @@ export class Follow {
     new ResizeObserver(() => this.grown()).observe(box);
   }
 
+  /** The reader looks at something here. */
+  stay() {
+    this.atEnd = false;
+    this.grown();
+  }
+
   /** Something was added or became larger. */
   grown() {
     if (this.pending) return;

@@ -83,7 +83,10 @@ export class Log {
     summary.append(time, name, line);
     details.append(summary);
     details.addEventListener("toggle", () => {
-      if (details.open && !details.querySelector("pre")) details.append(make("pre", "", JSON.stringify(entry.detail, null, 2)));
+      if (!details.open) return;
+      if (!details.querySelector("pre")) details.append(make("pre", "", JSON.stringify(entry.detail, null, 2)));
+      this.follow.stay();
+      details.scrollIntoView({ block: "nearest" });
     });
     node.append(details);
     return node;

@@ -62,7 +62,7 @@ export class State {
     where.textContent = shortUrl(url);
     byId("destination").title = [url, note].filter(Boolean).join("\n");
     const empty = byId("note");
-    empty.textContent = note;
+    empty.textContent = note.replace(/-(?=\w)/g, "-\u2060"); // an option's name stays on one line
     empty.hidden = note === "";
   }
 }
