@@ -99,6 +99,7 @@ class Refused extends Error {}
 /** @param {Phase} next */
 function enter(next) {
   phase = next;
+  document.body.dataset.phase = next;
   start.textContent = { idle: "Start", starting: "Starting…", recording: "Stop", stopping: "Finishing…" }[next];
   start.disabled = next === "starting" || next === "stopping";
   start.classList.toggle("running", next === "recording");
@@ -302,6 +303,7 @@ function heard(name, payload) {
   }
   if (name === "error" && payload.code === -1000) {
     problems.set("service", payload.message);
+    settings.blamed(payload.message);
     state.failed();
   }
   state.show(phase, connection);

@@ -105,15 +105,13 @@ export class Meter {
 
   /** @param {CanvasRenderingContext2D} brush @param {number} bottom @param {(ms: number) => number} x @param {(name: string) => string} colour */
   #marks(brush, bottom, x, colour) {
-    brush.textAlign = "left";
-    let free = -Infinity; // where the label before ends
     for (const { ms, kind } of this.timeline.marks) {
+      const cut = kind === "cut";
       const at = Math.round(x(ms));
-      const label = kind === "cut" ? "cut" : "back";
-      brush.fillStyle = colour(kind === "cut" ? "--bad" : "--good");
+      brush.fillStyle = colour(cut ? "--bad" : "--good");
       brush.fillRect(at - 1, 0, 2, bottom);
-      brush.fillText(label, at + 5, at < free ? 21 : 8);
-      free = at < free ? -Infinity : at + 10 + brush.measureText(label).width;
+      brush.textAlign = cut ? "right" : "left"; // the outage lies between the two words
+      brush.fillText(kind, cut ? at - 5 : at + 5, 8);
     }
   }
 }

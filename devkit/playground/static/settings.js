@@ -69,6 +69,7 @@ export class Settings {
   /** The recording is over. */
   end() {
     clearTimeout(this.timer);
+    if (this.underWay.size > 0) this.#say("", ""); // nobody answers any more
     this.inForce = null;
     this.underWay.clear();
   }
@@ -86,6 +87,13 @@ export class Settings {
     this.#mark();
     this.#say(code === 0 ? `✓ ${message}` : message, String(code));
     this.#later();
+  }
+
+  /** The extension cannot work with what it was started with. @param {string} message */
+  blamed(message) {
+    const values = this.#values();
+    for (const name of Object.keys(values)) if (message.includes(name)) this.refused[name] = values[name];
+    this.#mark();
   }
 
   /** @returns {Field[]} */

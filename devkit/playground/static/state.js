@@ -30,6 +30,7 @@ export class State {
       this.wasConnected = true;
       return back ? "back" : null;
     }
+    if (this.service === "offline") return null; // it has given up, until it says otherwise
     this.service = this.wasConnected ? "reconnecting" : "connecting";
     return this.wasConnected ? "cut" : null;
   }
