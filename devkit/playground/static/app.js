@@ -1,9 +1,9 @@
 // The page: wires the parts and knows where a recording stands.
 
-import { microphones, needSecureContext, whatToDo } from "./capture.js";
+import { needSecureContext, whatToDo } from "./capture.js";
 import { Captions } from "./captions.js";
 import { Connection, liveUrl } from "./connection.js";
-import { byId, memory } from "./dom.js";
+import { byId } from "./dom.js";
 import { download } from "./download.js";
 import { Figures } from "./figures.js";
 import { Latencies } from "./latency.js";
@@ -11,6 +11,7 @@ import { LatencyPlot } from "./latency-plot.js";
 import { Log } from "./log.js";
 import { told } from "./log-store.js";
 import { Meter } from "./meter.js";
+import { Microphone } from "./microphone.js";
 import { Network } from "./network.js";
 import { Problems } from "./problems.js";
 import { Recording } from "./recording.js";
@@ -24,10 +25,8 @@ import { turnOf } from "./transcript.js";
 /** @typedef {"idle" | "starting" | "recording" | "stopping"} Phase */
 
 const start = byId("start", HTMLButtonElement);
-const device = byId("device", HTMLSelectElement);
 const file = byId("file", HTMLInputElement);
 const audible = byId("audible", HTMLInputElement);
-const processing = byId("processing");
 const exports = /** @type {HTMLButtonElement[]} */ ([...document.querySelectorAll("[data-export]")]);
 
 const problems = new Problems();
@@ -58,6 +57,7 @@ const settings = new Settings((id, params) => {
   connection?.send({ type: "settings", id, params });
   log.add("settings", "settings", JSON.stringify(params), params);
 });
+const microphone = new Microphone(() => void microphoneChanged());
 const network = new Network((message) => connection?.send(message));
 
 /** @type {Connection | null} */
@@ -69,7 +69,8 @@ let phase = "idle";
 let latencies = new Latencies();
 /** Whether the recording began with a file, and ends with it. */
 let byFile = false;
-/** Who waits for an answer of the server. @type {Map<string, {resolve: (value: any) => void, reject: (why: Error) => void}>} */
+/** @typedef {{resolve: (message: any) => void, reject: (why: Error) => void}} Waiter */
+/** Who waits for an answer of the server, by its type. @type {Map<string, Waiter>} */
 const waiting = new Map();
 
 /** @param {string} type of the message to wait for @returns {Promise<any>} */
@@ -120,7 +121,12 @@ function lostServer(why) {
   const running = phase === "recording" || phase === "stopping";
   figures.silent();
   log.add("error", "page", why);
-  problems.set("server", running ? `${why} The recording ended; what was captioned stays. Press Start to begin again.` : `${why} Press Start to try again.`);
+  problems.set(
+    "server",
+    running
+      ? `${why} The recording ended; what was captioned stays. Press Start to begin again.`
+      : `${why} Press Start to try again.`,
+  );
   if (!giveUp(why) && running) void abandon();
   else state.show(phase, connection);
   for (const button of exports) button.disabled = true;
@@ -166,7 +172,7 @@ async function begin(source) {
     log.add("error", "page", why);
     over();
   }
-  void listDevices();
+  void microphone.list();
 }
 
 function newPictures() {
@@ -202,7 +208,7 @@ function ended({ problem }) {
 
 function useMicrophone() {
   byFile = false;
-  return begin((mine) => mine.capture.useMicrophone(device.value, processingNow()));
+  return begin((mine) => mine.capture.useMicrophone(microphone.device, microphone.processing));
 }
 
 /** @param {File | undefined} chosen */
@@ -241,8 +247,8 @@ function onLost(reason) {
 
 /** @param {number} seconds */
 function onWaiting(seconds) {
-  const text = `The network is slower than the audio: ${Math.round(seconds)} s wait to be sent. Nothing is lost, but captions come late.`;
-  problems.set("network", seconds > 0 ? text : null);
+  const slow = `The network is slower than the audio: ${Math.round(seconds)} s wait to be sent.`;
+  problems.set("network", seconds > 0 ? `${slow} Nothing is lost, but captions come late.` : null);
 }
 
 /** @param {any} message from the server of this page */
@@ -258,7 +264,12 @@ function take(message) {
       log.add(message.code === 0 ? "settings" : "error", "settings", message.message, message);
       return settings.answered(message);
     case "cut":
-      log.add("page", "cut", `${message.connections} connection${message.connections === 1 ? "" : "s"}, no network for ${message.seconds} s`, message);
+      log.add(
+        "page",
+        "cut",
+        `${message.connections} connection${message.connections === 1 ? "" : "s"}, no network for ${message.seconds} s`,
+        message,
+      );
       return network.cut(message.seconds);
     case "export":
       log.add("page", "download", message.name);
@@ -321,30 +332,12 @@ function result(payload) {
   plot.show(latencies);
 }
 
-function processingNow() {
-  const boxes = [...processing.querySelectorAll("input")];
-  return /** @type {import("./capture.js").Processing} */ (Object.fromEntries(boxes.map((box) => [box.value, box.checked])));
-}
-
-async function listDevices() {
-  const found = await microphones();
-  const chosen = device.value || memory.get("device") || "";
-  device.replaceChildren(
-    new Option("Default microphone", ""),
-    ...found.filter(({ deviceId }) => deviceId !== "default").map(({ deviceId, label }, index) => new Option(label || `Microphone ${index + 1}`, deviceId)),
-  );
-  device.value = chosen;
-  if (device.selectedIndex < 0) device.value = "";
-}
-
 /** Another microphone or another processing; at once while one is listened to. */
 async function microphoneChanged() {
-  memory.set("device", device.value || null);
-  memory.set("processing", processingNow());
   if (phase !== "recording" || byFile) return;
   try {
-    await recording?.capture.useMicrophone(device.value, processingNow());
-    log.add("page", "microphone", device.selectedOptions[0]?.textContent ?? "");
+    await recording?.capture.useMicrophone(microphone.device, microphone.processing);
+    log.add("page", "microphone", microphone.name);
   } catch (error) {
     problems.set("microphone", whatToDo(error));
   }
@@ -358,15 +351,16 @@ function wire() {
     file.value = "";
   });
   audible.addEventListener("change", () => recording?.capture.setAudible(audible.checked));
-  device.addEventListener("change", microphoneChanged);
-  processing.addEventListener("change", microphoneChanged);
-  for (const button of exports) button.addEventListener("click", () => connection?.send({ type: "export", format: button.dataset.export }));
+  for (const button of exports)
+    button.addEventListener("click", () => connection?.send({ type: "export", format: button.dataset.export }));
   byId("clear").addEventListener("click", () => captions.clear());
-  shortcuts({ toggle, finalize: () => network.finalize(), cut: () => network.askCut(), filter: () => byId("log-filter").focus() });
+  shortcuts({
+    toggle,
+    finalize: () => network.finalize(),
+    cut: () => network.askCut(),
+    filter: () => byId("log-filter").focus(),
+  });
   fileDrop(byId("drop"), (dropped) => void play(dropped));
-  navigator.mediaDevices?.addEventListener("devicechange", () => void listDevices());
-  const kept = memory.get("processing") ?? {};
-  for (const box of processing.querySelectorAll("input")) box.checked = kept[box.value] === true;
   if (matchMedia("(max-width: 700px)").matches) byId("settings-fold").removeAttribute("open");
   theme(() => {
     meter.recolour();
@@ -380,5 +374,5 @@ try {
 } catch (error) {
   problems.set("start", whatToDo(error));
 }
-void listDevices();
+void microphone.list();
 connect().catch(() => enter("idle"));

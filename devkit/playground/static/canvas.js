@@ -1,10 +1,18 @@
 // What both pictures share: sharp pixels, colours of the theme, and no work that nobody sees.
 
+/**
+ * @typedef {object} Pen
+ * @property {CanvasRenderingContext2D} brush
+ * @property {number} width
+ * @property {number} height
+ * @property {(name: string) => string} colour of a custom property of the style sheet
+ */
+
 /** A canvas that is painted when something changed and it can be seen. */
 export class Picture {
   /**
    * @param {HTMLCanvasElement} canvas
-   * @param {(brush: CanvasRenderingContext2D, width: number, height: number, colour: (name: string) => string) => void} paint
+   * @param {(pen: Pen) => void} paint
    */
   constructor(canvas, paint) {
     this.canvas = canvas;
@@ -49,7 +57,7 @@ export class Picture {
     }
     brush.setTransform(ratio, 0, 0, ratio, 0, 0);
     brush.clearRect(0, 0, width, height);
-    this.paint(brush, width, height, (name) => this.#colour(name));
+    this.paint({ brush, width, height, colour: (name) => this.#colour(name) });
   }
 
   /** A custom property of the style sheet as a colour that a canvas understands. @param {string} name */

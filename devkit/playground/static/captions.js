@@ -44,7 +44,8 @@ export class Captions {
     for (const turn of this.transcript.turns) {
       if (turn.final) continue;
       const meta = this.nodes.get(turn.id)?.querySelector(".about");
-      if (meta && !meta.querySelector(".unfinished")) meta.append(tag("unfinished", "The recording ended before this was final."));
+      if (meta && !meta.querySelector(".unfinished"))
+        meta.append(tag("unfinished", "The recording ended before this was final."));
     }
   }
 

@@ -58,7 +58,8 @@ export class Capture {
     this.stream = stream;
     this.microphone = this.context.createMediaStreamSource(stream);
     track.addEventListener("ended", () => {
-      if (this.stream === stream && !this.closed) this.listener.onLost(`The microphone “${track.label}” went away.`);
+      if (this.stream !== stream || this.closed) return;
+      this.listener.onLost(`The microphone “${track.label}” went away.`);
     });
     if (!this.playing) this.microphone.connect(/** @type {AudioWorkletNode} */ (this.worklet));
   }
@@ -201,11 +202,22 @@ export async function microphones() {
 }
 
 const REMEDIES = new Map([
-  ["NotAllowedError", "The browser was not allowed to use the microphone. Allow it in the site's settings (the icon left of the address) and press Start again, or play a file."],
+  [
+    "NotAllowedError",
+    "The browser was not allowed to use the microphone. Allow it in the site's settings (the icon left of the " +
+      "address) and press Start again, or play a file.",
+  ],
   ["NotFoundError", "No microphone was found. Plug one in and press Start again, or play a file."],
   ["OverconstrainedError", "The chosen microphone is not there any more. Choose another one and press Start again."],
-  ["NotReadableError", "The microphone could not be opened; another program may be using it. Close that and press Start again."],
-  ["InsecureContextError", "A browser records only on pages of this machine or over https: open the page as http://127.0.0.1, or start the playground with --tls-cert and --tls-key."],
+  [
+    "NotReadableError",
+    "The microphone could not be opened; another program may be using it. Close that and press Start again.",
+  ],
+  [
+    "InsecureContextError",
+    "A browser records only on pages of this machine or over https: open the page as http://127.0.0.1, or start the " +
+      "playground with --tls-cert and --tls-key.",
+  ],
   ["EncodingError", "The browser cannot decode this file. WAV, MP3, FLAC, M4A and OGG usually work."],
 ]);
 
@@ -214,6 +226,7 @@ const REMEDIES = new Map([
  * @param {unknown} error
  */
 export function whatToDo(error) {
-  if (error instanceof Error) return REMEDIES.get(error.name) ?? `The audio could not be opened: ${error.message || error.name}.`;
+  if (error instanceof Error)
+    return REMEDIES.get(error.name) ?? `The audio could not be opened: ${error.message || error.name}.`;
   return `The audio could not be opened: ${error}.`;
 }

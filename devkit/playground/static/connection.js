@@ -58,5 +58,7 @@ export function liveUrl(location) {
 function reasonOf(event) {
   const known = REASONS.get(event.code);
   if (known) return known;
-  return event.reason ? `The server closed the connection: ${event.reason}.` : "The connection to the server of this page is gone.";
+  return event.reason
+    ? `The server closed the connection: ${event.reason}.`
+    : "The connection to the server of this page is gone.";
 }

@@ -4,6 +4,7 @@ import { font, Picture } from "./canvas.js";
 import { shortTime } from "./latency.js";
 
 /** @typedef {import("./latency.js").Latencies} Latencies */
+/** @typedef {import("./canvas.js").Pen} Pen */
 
 const SHOWN = 60;
 const LEFT = 40;
@@ -19,7 +20,7 @@ export class LatencyPlot {
     /** @type {Latencies | null} */
     this.latencies = null;
     this.small = font(places.canvas, 11);
-    this.picture = new Picture(places.canvas, (brush, width, height, colour) => this.#paint(brush, width, height, colour));
+    this.picture = new Picture(places.canvas, (pen) => this.#paint(pen));
     places.canvas.addEventListener("pointermove", (event) => this.#point(event.offsetX));
   }
 
@@ -56,8 +57,9 @@ export class LatencyPlot {
     this.places.canvas.title = dot ? `${shortTime(dot.ms)}${dot.replayed ? ", replayed" : ""}: ${dot.text}` : "";
   }
 
-  /** @param {CanvasRenderingContext2D} brush @param {number} width @param {number} height @param {(name: string) => string} colour */
-  #paint(brush, width, height, colour) {
+  /** @param {Pen} pen */
+  #paint(pen) {
+    const { brush, width, height, colour } = pen;
     const shown = this.#shown();
     const highest = Math.max(500, ...shown.map((latency) => latency.ms));
     const step = 1000 * (STEPS.find((each) => highest / (each * 1000) <= 4) ?? 300);
@@ -73,7 +75,7 @@ export class LatencyPlot {
       brush.fillStyle = colour("--quiet");
       brush.fillText(`${ms / 1000} s`, LEFT - 8, y(ms));
     }
-    this.#percentiles(brush, width, y, colour);
+    this.#percentiles(pen, y);
     const gap = gapOf(width, shown.length);
     shown.forEach(({ ms, replayed }, index) => {
       brush.beginPath();
@@ -86,10 +88,13 @@ export class LatencyPlot {
     });
   }
 
-  /** @param {CanvasRenderingContext2D} brush @param {number} width @param {(ms: number) => number} y @param {(name: string) => string} colour */
-  #percentiles(brush, width, y, colour) {
+  /** @param {Pen} pen @param {(ms: number) => number} y */
+  #percentiles({ brush, width, colour }, y) {
     brush.strokeStyle = colour("--level");
-    for (const [share, dash] of [[0.5, 6], [0.95, 2]]) {
+    for (const [share, dash] of [
+      [0.5, 6],
+      [0.95, 2],
+    ]) {
       brush.setLineDash([dash, 3]);
       const ms = this.latencies?.percentile(share);
       if (ms === null || ms === undefined) continue;

@@ -72,7 +72,9 @@ export function told(name, payload) {
 /** @param {any} metrics */
 function numbers(metrics) {
   const { vendor_metrics: vendor, ...rest } = metrics ?? {};
-  const few = vendor ? { final: vendor.final_ms, unsettled: vendor.unsettled_ms, lag: vendor.lag_ms, lost: vendor.lost_ms } : {};
+  const few = vendor
+    ? { final: vendor.final_ms, unsettled: vendor.unsettled_ms, lag: vendor.lag_ms, lost: vendor.lost_ms }
+    : {};
   return Object.entries({ ...rest, ...few })
     .filter(([, value]) => value !== undefined)
     .map(([key, value]) => `${key} ${value}`)

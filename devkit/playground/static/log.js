@@ -6,11 +6,17 @@ import { LogStore, wanted } from "./log-store.js";
 
 /** @typedef {import("./log-store.js").Kind} Kind */
 /** @typedef {import("./log-store.js").Entry} Entry */
+/**
+ * @typedef {object} Places
+ * @property {HTMLElement} list
+ * @property {HTMLInputElement} filter
+ * @property {HTMLElement} kinds a box for each
+ * @property {HTMLElement} newest a button
+ * @property {HTMLElement} count
+ */
 
 export class Log {
-  /**
-   * @param {{list: HTMLElement, filter: HTMLInputElement, kinds: HTMLElement, newest: HTMLElement, count: HTMLElement}} places
-   */
+  /** @param {Places} places */
   constructor(places) {
     this.places = places;
     this.store = new LogStore();
@@ -97,5 +103,6 @@ export class Log {
 function clockOf(time) {
   /** @param {number} number @param {number} [places] */
   const digits = (number, places = 2) => String(number).padStart(places, "0");
-  return `${digits(time.getHours())}:${digits(time.getMinutes())}:${digits(time.getSeconds())}.${digits(time.getMilliseconds(), 3)}`;
+  const clock = [time.getHours(), time.getMinutes(), time.getSeconds()].map((part) => digits(part)).join(":");
+  return `${clock}.${digits(time.getMilliseconds(), 3)}`;
 }

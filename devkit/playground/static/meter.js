@@ -5,6 +5,8 @@ import { height as barHeight, WINDOW_MS } from "./timeline.js";
 import { clock } from "./transcript.js";
 
 /** @typedef {import("./timeline.js").Timeline} Timeline */
+/** @typedef {import("./canvas.js").Pen & {x: (ms: number) => number, wave: number}} View
+ *   `x` is where a moment is, `wave` how high the level may be */
 
 const LANE = 22;
 const AXIS = 16;
@@ -17,7 +19,7 @@ export class Meter {
     this.canvas = canvas;
     this.timeline = timeline;
     this.small = font(canvas, 11);
-    this.picture = new Picture(canvas, (brush, width, height, colour) => this.#paint(brush, width, height, colour));
+    this.picture = new Picture(canvas, (pen) => this.#paint(pen));
   }
 
   change() {
@@ -28,31 +30,25 @@ export class Meter {
     this.picture.recolour();
   }
 
-  /**
-   * @param {CanvasRenderingContext2D} brush
-   * @param {number} width
-   * @param {number} height
-   * @param {(name: string) => string} colour
-   */
-  #paint(brush, width, height, colour) {
+  /** @param {import("./canvas.js").Pen} pen */
+  #paint(pen) {
+    const { brush, width, height, colour } = pen;
     const { timeline } = this;
-    const pxPerMs = width / WINDOW_MS;
     /** @param {number} ms */
-    const x = (ms) => width - (Math.max(timeline.nowMs, WINDOW_MS) - ms) * pxPerMs;
-    const wave = height - LANE - AXIS - GAP;
+    const x = (ms) => width - ((Math.max(timeline.nowMs, WINDOW_MS) - ms) * width) / WINDOW_MS;
+    const view = { ...pen, x, wave: height - LANE - AXIS - GAP };
     brush.font = this.small;
     brush.textBaseline = "middle";
-
     brush.fillStyle = colour("--outage");
-    for (const { fromMs, toMs } of timeline.outages()) brush.fillRect(x(fromMs), 0, (toMs - fromMs) * pxPerMs, height - AXIS);
-    this.#axis(brush, width, height, x, colour);
-    this.#wave(brush, width, wave, pxPerMs, x, colour);
-    this.#turns(brush, width, wave + GAP, x, colour);
-    this.#marks(brush, height - AXIS, x, colour);
+    for (const { fromMs, toMs } of timeline.outages()) brush.fillRect(x(fromMs), 0, x(toMs) - x(fromMs), height - AXIS);
+    this.#axis(view);
+    this.#wave(view);
+    this.#turns(view);
+    this.#marks(view);
   }
 
-  /** @param {CanvasRenderingContext2D} brush @param {number} width @param {number} height @param {(ms: number) => number} x @param {(name: string) => string} colour */
-  #axis(brush, width, height, x, colour) {
+  /** @param {View} view */
+  #axis({ brush, width, height, x, colour }) {
     const to = Math.max(this.timeline.nowMs, WINDOW_MS);
     for (let ms = Math.ceil((to - WINDOW_MS) / 5000) * 5000; ms <= to; ms += 5000) {
       brush.fillStyle = colour("--line");
@@ -65,16 +61,17 @@ export class Meter {
     }
   }
 
-  /** @param {CanvasRenderingContext2D} brush @param {number} width @param {number} height @param {number} pxPerMs @param {(ms: number) => number} x @param {(name: string) => string} colour */
-  #wave(brush, width, height, pxPerMs, x, colour) {
+  /** @param {View} view */
+  #wave({ brush, width, wave, x, colour }) {
+    const pxPerMs = width / WINDOW_MS;
     const barMs = BAR_STEPS_MS.find((ms) => ms * pxPerMs >= 2.5) ?? 200;
     const barWidth = Math.max(1, barMs * pxPerMs - 1);
-    const middle = height / 2;
+    const middle = wave / 2;
     brush.fillStyle = colour("--line");
     brush.fillRect(0, middle - 0.5, width, 1);
     for (const { ms, peak, rms } of this.timeline.bars(barMs)) {
-      const outer = Math.max(1, barHeight(peak) * (height - 4));
-      const inner = barHeight(rms) * (height - 4);
+      const outer = Math.max(1, barHeight(peak) * (wave - 4));
+      const inner = barHeight(rms) * (wave - 4);
       brush.fillStyle = colour(peak >= 0.99 ? "--clip" : "--peak");
       brush.fillRect(x(ms), middle - outer / 2, barWidth, outer);
       brush.fillStyle = colour("--level");
@@ -82,8 +79,9 @@ export class Meter {
     }
   }
 
-  /** @param {CanvasRenderingContext2D} brush @param {number} width @param {number} top @param {(ms: number) => number} x @param {(name: string) => string} colour */
-  #turns(brush, width, top, x, colour) {
+  /** @param {View} view */
+  #turns({ brush, width, wave, x, colour }) {
+    const top = wave + GAP;
     brush.textAlign = "left";
     for (const turn of this.timeline.turns.values()) {
       const left = x(turn.startMs);
@@ -103,13 +101,13 @@ export class Meter {
     }
   }
 
-  /** @param {CanvasRenderingContext2D} brush @param {number} bottom @param {(ms: number) => number} x @param {(name: string) => string} colour */
-  #marks(brush, bottom, x, colour) {
+  /** @param {View} view */
+  #marks({ brush, height, x, colour }) {
     for (const { ms, kind } of this.timeline.marks) {
       const cut = kind === "cut";
       const at = Math.round(x(ms));
       brush.fillStyle = colour(cut ? "--bad" : "--good");
-      brush.fillRect(at - 1, 0, 2, bottom);
+      brush.fillRect(at - 1, 0, 2, height - AXIS);
       brush.textAlign = cut ? "right" : "left"; // the outage lies between the two words
       brush.fillText(kind, cut ? at - 5 : at + 5, 8);
     }

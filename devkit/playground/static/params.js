@@ -8,7 +8,8 @@ export function flatten(nested, prefix = "") {
   const values = {};
   for (const [key, value] of Object.entries(nested ?? {})) {
     const name = prefix + key;
-    if (value !== null && typeof value === "object" && !Array.isArray(value)) Object.assign(values, flatten(value, `${name}.`));
+    if (value !== null && typeof value === "object" && !Array.isArray(value))
+      Object.assign(values, flatten(value, `${name}.`));
     else values[name] = value;
   }
   return values;

@@ -14,7 +14,11 @@ export class Problems {
   /** @param {string} what @param {string | null} sentence null when it is over */
   set(what, sentence) {
     if (sentence === null) this.sentences.delete(what);
-    else this.sentences.set(what, sentence.replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase()));
+    else
+      this.sentences.set(
+        what,
+        sentence.replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase()),
+      );
     this.#show();
   }
 

@@ -49,7 +49,13 @@ export class Settings {
     );
     for (const field of this.#fields()) {
       const standard = this.defaults[field.name];
-      if (standard === undefined || field instanceof HTMLSelectElement || typeof standard === "object" || standard === "") continue;
+      if (
+        standard === undefined ||
+        field instanceof HTMLSelectElement ||
+        typeof standard === "object" ||
+        standard === ""
+      )
+        continue;
       field.placeholder = String(standard);
     }
     this.#fit();
@@ -148,17 +154,23 @@ export class Settings {
       if (row instanceof HTMLElement) row.hidden = !applies(field.name, type);
     }
     const silence = this.#field("turn_detection.silence_duration_ms");
-    if (!(silence instanceof HTMLSelectElement)) silence.placeholder = { server_vad: "500", local_vad: "800" }[type] ?? "800, server 500";
+    if (!(silence instanceof HTMLSelectElement))
+      silence.placeholder = { server_vad: "500", local_vad: "800" }[type] ?? "800, server 500";
     const name = this.#field(MODEL).value.trim() || String(this.defaults[MODEL] ?? "");
     const model = this.models.find((each) => each.name === name);
-    byId("model-note").textContent = model ? aboutModel(model) : name ? "Not a model with known rules; it is asked for all the same." : "";
+    byId("model-note").textContent = model
+      ? aboutModel(model)
+      : name
+        ? "Not a model with known rules; it is asked for all the same."
+        : "";
   }
 
   /** Mark what the server or the browser refuses. */
   #mark() {
     for (const field of this.#fields()) {
       const value = valueOf(field);
-      if (field.name in this.refused && JSON.stringify(this.refused[field.name]) !== JSON.stringify(value)) delete this.refused[field.name];
+      if (field.name in this.refused && JSON.stringify(this.refused[field.name]) !== JSON.stringify(value))
+        delete this.refused[field.name];
       const wrong = field.name in this.refused || !field.checkValidity();
       if (wrong) field.setAttribute("aria-invalid", "true");
       else field.removeAttribute("aria-invalid");
@@ -186,7 +198,11 @@ export class Settings {
 function valueOf(field) {
   const text = field.value.trim();
   if (field instanceof HTMLInputElement && field.type === "number") return text === "" ? "" : Number(text);
-  if (field.dataset.list !== undefined) return text.split(",").map((word) => word.trim()).filter(Boolean);
+  if (field.dataset.list !== undefined)
+    return text
+      .split(",")
+      .map((word) => word.trim())
+      .filter(Boolean);
   return text;
 }
 
