@@ -119,8 +119,7 @@ def _announce(request: PlaygroundRequest, listener: socket.socket, token: str | 
         display.notice("Other machines can reach it, with the token: put this machine's name or address in the URL.")
         if request.tls_cert is None:
             display.notice(
-                "A browser gives a page a microphone only over TLS or on the same machine: --tls-cert and --tls-key. "
-                "Files can be played without."
+                "A browser gives a page a microphone only over TLS or on the same machine: --tls-cert and --tls-key."
             )
 
 

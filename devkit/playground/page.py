@@ -11,6 +11,7 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ..transcription.job import Received
+from ..transcription.transcript import FATAL
 from .recording import Recording, WrongRequest, check_settings
 
 MAX_AUDIO_BYTES = 64 * 1024
@@ -34,7 +35,7 @@ class Page:
         self._running = False
         self._out: asyncio.Queue[Json] = asyncio.Queue()
         self._overflowed = asyncio.Event()
-        self._updates: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._answers: dict[str, Callable[[Json], Awaitable[None]]] = {
             "start": self._start,
             "settings": self._settings,
@@ -51,9 +52,9 @@ class Page:
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (*tasks, *self._updates):
+            for task in (*tasks, *self._tasks):
                 task.cancel()
-            await asyncio.gather(*tasks, *self._updates, return_exceptions=True)
+            await asyncio.gather(*tasks, *self._tasks, return_exceptions=True)
             await self._end(last_words=False)
 
     def _say(self, message: Json) -> None:
@@ -112,6 +113,11 @@ class Page:
 
     def _heard(self, message: Received) -> None:
         self._say({"type": "message", "name": message.name, "payload": message.payload})
+        if message.name == "error" and message.payload.get("code") == FATAL and self._running:
+            # It hears nothing any more. Were it put right later, its times would count from then, not from the start.
+            task = asyncio.ensure_future(self._end(last_words=False, why=str(message.payload.get("message", ""))))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     def _now(self) -> Recording:
         if self._recording is None or not self._running:
@@ -123,8 +129,8 @@ class Page:
         recording = self._now()
         # A change of sessions takes seconds, in which audio goes on.
         task = asyncio.ensure_future(self._update(recording, request.get("id"), params))
-        self._updates.add(task)
-        task.add_done_callback(self._updates.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _update(self, recording: Recording, number: Any, params: Json) -> None:
         update = await recording.update(params)
@@ -148,11 +154,11 @@ class Page:
             raise WrongRequest("there is nothing to save yet: record something first")
         self._say({"type": "export", **self._recording.export(request.get("format"))})
 
-    async def _end(self, *, last_words: bool) -> None:
+    async def _end(self, *, last_words: bool, why: str | None = None) -> None:
         """End the recording that runs, if one does; its transcript stays until the next."""
         if self._recording is None or not self._running:
             return
         self._running = False
-        problem = self._recording.problem
+        problem = self._recording.problem or why
         await self._recording.stop(last_words=last_words)
         self._say({"type": "stopped", "problem": problem})

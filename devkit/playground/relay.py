@@ -64,7 +64,14 @@ class Relay:
         try:
             await self._tunnel(reader, writer, self._writers[task])
         # An end of either side ends the other; who was there is told by its own end, nobody asks us.
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.TimeoutError):
+        # A cancellation is `stop`; on Python 3.11 asyncio complains of a connection that ends with one.
+        except (
+            OSError,
+            asyncio.IncompleteReadError,
+            asyncio.LimitOverrunError,
+            asyncio.TimeoutError,
+            asyncio.CancelledError,
+        ):
             pass
         finally:
             self._tunnels.discard(task)

@@ -108,6 +108,14 @@ def test_settings_change_the_session_and_a_wrong_one_changes_nothing(running: Ru
         assert page.finals[-1]["metadata"]["asr_info"]["model"] == "gpt-transcribe"
 
 
+def test_a_start_with_settings_that_cannot_work_ends_with_why(running: Running, weather: Sample) -> None:
+    with FakePage(running.live) as page:
+        page.say("start", sample_rate=weather.rate, settings={"turn_detection": {"threshold": 7}})
+        assert "turn_detection.threshold" in page.until_type("stopped")["problem"]
+        page.say("start", sample_rate=weather.rate)  # and what is right works
+        page.until(connected)
+
+
 def test_two_pages_hear_only_themselves(running: Running, weather: Sample) -> None:
     with FakePage(running.live) as speaker, FakePage(running.live) as silent:
         for page in (speaker, silent):
@@ -294,7 +302,7 @@ def test_over_tls(certificate: tuple[Path, Path]) -> None:
 def test_being_told_to_end_ends_open_pages_too(number: signal.Signals, code: int, weather: Sample) -> None:
     with playground("--local", "--recognizer", "scripted") as one, FakePage(one.live) as page:
         page.say("start", sample_rate=weather.rate)
-        page.until_type("started")
+        page.until(connected)
         page.audio(next(weather.blocks()))
         assert one.end(number) == code
         assert page.until_closed() == 1012
