@@ -32,6 +32,8 @@ class ServeRequest:
     fault_script: str | None = None
     "A file of more."
     dialect: str = "openai"
+    model_path: str | None = None
+    "Folder or name of the recogniser's model."
 
 
 def serve(request: ServeRequest, display: Display) -> int:
@@ -45,6 +47,7 @@ def serve(request: ServeRequest, display: Display) -> int:
             request.port,
             api_key=request.api_key or None,
             recognizer=request.recognizer,
+            model_path=request.model_path,
             session_seconds=request.session_seconds,
             seed=request.seed,
             faults=faults,
@@ -64,6 +67,9 @@ def serve(request: ServeRequest, display: Display) -> int:
 async def _serve(server: LocalServer, request: ServeRequest, display: Display) -> signal.Signals:
     """Serve until told to end; returns the signal that told."""
     told = first_signal(signal.SIGINT, signal.SIGTERM)
+    if request.model_path is not None:
+        fetching = "" if Path(request.model_path).is_dir() else "; if it is not on this disk, it is fetched first"
+        display.notice(f"Loading the model {request.model_path}{fetching}.")
     try:
         await server.start()
     except RecognizerUnavailable as error:
