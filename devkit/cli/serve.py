@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..server.app import LocalServer
 from ..server.faults import parse_fault, read_fault_script
@@ -70,8 +72,16 @@ async def _serve(server: LocalServer, request: ServeRequest, display: Display) -
     if request.model_path is not None:
         fetching = "" if Path(request.model_path).is_dir() else "; if it is not on this disk, it is fetched first"
         display.notice(f"Loading the model {request.model_path}{fetching}.")
+    starting = asyncio.ensure_future(server.start())
+    either: list[asyncio.Future[Any]] = [starting, told]
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():  # a model that is fetched takes minutes
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError, RecognizerUnavailable, OSError):
+            await starting
+        return await told
     try:
-        await server.start()
+        await starting
     except RecognizerUnavailable as error:
         raise CommandError(f"{error}.") from None
     except OSError as error:

@@ -11,7 +11,7 @@ import asyncio
 import concurrent.futures
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
@@ -60,7 +60,7 @@ class FasterWhisperRecognizer:
 
     vad: DetectorName = "auto"
 
-    def __init__(self, model_path: str, *, load: Callable[..., WhisperModel] = load_model) -> None:
+    def __init__(self, model_path: str, *, load: Callable[..., Awaitable[WhisperModel]] = load_model) -> None:
         """*model_path*: see `load_model`, which loads it."""
         cores = os.cpu_count() or 1
         self._path = model_path
@@ -77,9 +77,8 @@ class FasterWhisperRecognizer:
         """Load the model, which may have to be fetched. Raises RecognizerUnavailable."""
         self.stopping.clear()
         self._pool = concurrent.futures.ThreadPoolExecutor(self._decoders, thread_name_prefix="whisper")
-        loading = self._pool.submit(self._load, self._path, decoders=self._decoders, threads=self._threads)
         try:
-            self._model = await asyncio.wrap_future(loading)
+            self._model = await self._load(self._path, self._pool, decoders=self._decoders, threads=self._threads)
         except BaseException:
             await self.stop()
             raise

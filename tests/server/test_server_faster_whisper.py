@@ -8,20 +8,23 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import huggingface_hub
 import pytest
 import pytest_asyncio
 import soundfile
 import tiny_whisper
+from huggingface_hub import constants as hub_constants
 from ten_packages.extension.openai_asr_python.devkit.server import whisper_model
 from ten_packages.extension.openai_asr_python.devkit.server.faster_whisper_recognizer import FasterWhisperRecognizer
 from ten_packages.extension.openai_asr_python.devkit.server.recognizers import (
@@ -166,7 +169,11 @@ class SlowModel:
 async def slow(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[FasterWhisperRecognizer, SlowModel]]:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     model = SlowModel()
-    recognizer = FasterWhisperRecognizer("any", load=lambda path, decoders, threads: model)
+
+    async def load(path: str, pool: Executor, *, decoders: int, threads: int) -> SlowModel:
+        return model
+
+    recognizer = FasterWhisperRecognizer("any", load=load)
     await recognizer.start()
     yield recognizer, model
     model.go.set()
@@ -246,8 +253,8 @@ async def test_a_stop_fails_what_waits_and_ends_the_threads(slow: tuple[FasterWh
 
 
 def refusal(model_path: object) -> str:
-    with pytest.raises(RecognizerUnavailable) as caught:
-        load_model(str(model_path), decoders=1, threads=1)
+    with ThreadPoolExecutor() as pool, pytest.raises(RecognizerUnavailable) as caught:
+        asyncio.run(load_model(str(model_path), pool, decoders=1, threads=1))
     return str(caught.value)
 
 
@@ -292,33 +299,60 @@ def test_a_model_goes_with_the_recogniser_that_needs_one(name: str, path: str | 
 # The command line, with no hub to reach -----------------------------------------------------------------------
 
 
-def openai_asr(home: Path, hub: int, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command line, with the hub's cache in *home* and the hub itself at the port *hub* of this machine."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "HF_"))}
-    environment |= {"HF_HOME": str(home), "HF_ENDPOINT": f"http://127.0.0.1:{hub}", "NO_PROXY": "*"}
-    command = [sys.executable, str(ROOT / "devkit"), *arguments, "--recognizer", "faster-whisper"]
-    return subprocess.run(
-        [*command, "--model-path", "tiny"], env=environment, capture_output=True, text=True, timeout=60
-    )
+def with_hub_at(port: int, cache: Path) -> dict[str, str]:
+    """The environment, with the hub at *port* of this machine."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "HF_"))}
+    return kept | {"HF_HOME": str(cache), "HF_ENDPOINT": f"http://127.0.0.1:{port}", "NO_PROXY": "*"}
+
+
+def openai_asr(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+    """The command line with the model `tiny`."""
+    command = [
+        sys.executable,
+        str(ROOT / "devkit"),
+        *arguments,
+        "--recognizer",
+        "faster-whisper",
+        "--model-path",
+        "tiny",
+    ]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+LOADING = "Loading the model tiny; if it is not on this disk, it is fetched first."
 
 
 def test_a_model_that_cannot_be_fetched_ends_serve_with_a_sentence(tmp_path: Path) -> None:
-    ran = openai_asr(tmp_path, 9, "serve", "--port", "0")
-    assert (ran.returncode, ran.stdout) == (1, "")
-    loading, sentence = ran.stderr.splitlines()
-    assert loading == "Loading the model tiny; if it is not on this disk, it is fetched first."
-    assert "the model tiny is not on this disk and cannot be fetched (" in sentence
+    serve = openai_asr(with_hub_at(9, tmp_path), "serve", "--port", "0")
+    out, err = serve.communicate(timeout=60)
+    assert (serve.returncode, out) == (1, "")
+    loading, sentence = err.splitlines()
+    assert loading == LOADING
+    assert "the model tiny is not on this disk and cannot be fetched ([Errno" in sentence
     assert sentence.endswith("fetch it where there is a network, and give its folder.")
 
 
 @pytest.mark.socket
 def test_a_hub_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(whisper_model, "_HUB_SECONDS", 0.1)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setattr(hub_constants, "HF_HUB_CACHE", str(tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", f"http://127.0.0.1:{mute.getsockname()[1]}")
+        for name, value in with_hub_at(mute.getsockname()[1], tmp_path).items():
+            monkeypatch.setenv(name, value)
+        began = time.monotonic()
         assert "cannot be fetched (timed out)" in refusal("tiny")
+        assert time.monotonic() - began < 20
+
+
+@pytest.mark.socket
+def test_ctrl_c_ends_a_download(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hub:
+        hub.settimeout(30)
+        serve = openai_asr(with_hub_at(hub.getsockname()[1], tmp_path), "serve", "--port", "0")
+        with hub.accept()[0]:
+            serve.send_signal(signal.SIGINT)
+            out, err = serve.communicate(timeout=4)  # before the hub's time is up
+    assert (serve.returncode, out, err.strip()) == (130, "", LOADING)
 
 
 @pytest.mark.socket
@@ -329,10 +363,11 @@ def test_a_model_in_the_cache_transcribes_a_recording_through_server_and_client(
     (repository / "refs" / "main").write_text("0123")
     arguments = ["transcribe", str(SAMPLE), "--local", "--language", "de-DE", "--format", "verbose_json"]
     with socket.create_server(("127.0.0.1", 0)) as hub:
-        ran = openai_asr(tmp_path, hub.getsockname()[1], *arguments)
+        transcribe = openai_asr(with_hub_at(hub.getsockname()[1], tmp_path), *arguments)
+        out, err = transcribe.communicate(timeout=60)
         hub.setblocking(False)
         with pytest.raises(BlockingIOError):  # nobody has knocked
             hub.accept()
-    assert ran.returncode == 0, ran.stderr
-    assert "a local server listens: faster-whisper" in ran.stderr
-    assert f'"text": "{SAID}"' in ran.stdout and '"language": "de-DE"' in ran.stdout
+    assert transcribe.returncode == 0, err
+    assert "a local server listens: faster-whisper" in err
+    assert f'"text": "{SAID}"' in out and '"language": "de-DE"' in out
