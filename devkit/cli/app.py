@@ -179,6 +179,7 @@ def _mic(
     language: Language = None,
     local: Local = False,
     recognizer: LocalRecognizer = "pocketsphinx",
+    model_path: ModelPath = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -201,6 +202,7 @@ def _mic(
         language=language,
         local=local,
         recognizer=recognizer,
+        model_path=model_path,
         debug=_Common.verbose > 1,
     )
     _run(lambda: mic(request, display), display)
