@@ -34,7 +34,12 @@ Model = Annotated[str | None, typer.Option(help="Model to ask for.")]
 DialectOption = Annotated[str | None, typer.Option("--dialect", help="Kind of server: azure, vllm, ...")]
 Language = Annotated[str | None, typer.Option(help="Language spoken, e.g. en-US.")]
 Local = Annotated[bool, typer.Option("--local", help="Use a local server even if there is a key.")]
-LocalRecognizer = Annotated[str, typer.Option(help="Recogniser of the local server.")]
+LocalRecognizer = Annotated[
+    str, typer.Option(help="Of the local server: pocketsphinx (offline), faster-whisper or scripted (tests).")
+]
+ModelPath = Annotated[
+    str | None, typer.Option(help="Model of faster-whisper: a folder, or a name such as small, fetched once.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")]
 
 
@@ -118,6 +123,7 @@ def _transcribe(
     ] = None,
     local: Local = False,
     recognizer: LocalRecognizer = "pocketsphinx",
+    model_path: ModelPath = None,
     partials: Annotated[
         bool | None, typer.Option("--partials/--no-partials", help="Show on stderr what is heard meanwhile.")
     ] = None,
@@ -145,6 +151,7 @@ def _transcribe(
         speed=speed,
         local=local,
         recognizer=recognizer,
+        model_path=model_path,
         debug=_Common.verbose > 1,
     )
     _run(lambda: transcribe(request, display), display)
@@ -172,6 +179,7 @@ def _mic(
     language: Language = None,
     local: Local = False,
     recognizer: LocalRecognizer = "pocketsphinx",
+    model_path: ModelPath = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -194,6 +202,7 @@ def _mic(
         language=language,
         local=local,
         recognizer=recognizer,
+        model_path=model_path,
         debug=_Common.verbose > 1,
     )
     _run(lambda: mic(request, display), display)
@@ -203,8 +212,12 @@ def _mic(
 def _serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 is any free one.")] = 8765,
-    api_key: Annotated[str | None, typer.Option(help="Key that clients must send; without it any is taken.")] = None,
-    recognizer: Annotated[str, typer.Option(help="pocketsphinx (offline) or scripted (tests).")] = "pocketsphinx",
+    api_key: Annotated[
+        str | None,
+        typer.Option(envvar="OPENAI_ASR_SERVE_API_KEY", help="Key that clients must send; without it any is taken."),
+    ] = None,
+    recognizer: LocalRecognizer = "pocketsphinx",
+    model_path: ModelPath = None,
     session_seconds: Annotated[
         float | None, typer.Option(help="Sessions end after this long (default: the dialect's, an hour for openai).")
     ] = None,
@@ -229,7 +242,7 @@ def _serve(
     _start_logging()
     display = Display(quiet=_Common.quiet)
     request = ServeRequest(
-        host, port, api_key, recognizer, session_seconds, seed, tuple(fault or ()), fault_script, dialect
+        host, port, api_key, recognizer, session_seconds, seed, tuple(fault or ()), fault_script, dialect, model_path
     )
     _run(lambda: serve(request, display), display)
 
@@ -244,6 +257,7 @@ def _playground(
     language: Language = None,
     local: Local = False,
     recognizer: LocalRecognizer = "pocketsphinx",
+    model_path: ModelPath = None,
     token: Annotated[
         str | None,
         typer.Option(
@@ -272,6 +286,7 @@ def _playground(
         language=language,
         local=local,
         recognizer=recognizer,
+        model_path=model_path,
         token=token,
         tls_cert=tls_cert,
         tls_key=tls_key,

@@ -42,6 +42,7 @@ class MicRequest:
     language: str | None = None
     local: bool = False
     recognizer: str = "pocketsphinx"
+    model_path: str | None = None
     debug: bool = False
     "Let the extension log what it hears."
 
@@ -51,7 +52,7 @@ def mic(request: MicRequest, display: Display) -> int:
     if request.list_devices:
         print("\n".join(map(str, input_devices())))
         return DONE
-    service = Service(request.url, request.local, request.recognizer)
+    service = Service(request.url, request.local, request.recognizer, model_path=request.model_path)
     _check(request)
     outputs = [OutputFile(path, overwrite=request.overwrite) for path in request.outputs]
     if len({output.path for output in outputs}) < len(outputs):

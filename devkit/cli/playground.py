@@ -34,6 +34,7 @@ class PlaygroundRequest:
     language: str | None = None
     local: bool = False
     recognizer: str = "pocketsphinx"
+    model_path: str | None = None
     token: str | None = field(default=None, repr=False)
     tls_cert: str | None = None
     tls_key: str | None = None
@@ -50,7 +51,7 @@ def playground(request: PlaygroundRequest, display: Display) -> int:
         graph.set_param("log_level", "debug")
     notes: list[str] = []
     with _listening(request.host, request.port) as listener, contextlib.ExitStack() as stack:
-        service = Service(request.url, request.local, request.recognizer)
+        service = Service(request.url, request.local, request.recognizer, model_path=request.model_path)
         destination = stack.enter_context(reach(service, graph, notes.append))
         for note in notes:
             display.notice(note)

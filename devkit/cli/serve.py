@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..server.app import LocalServer
 from ..server.faults import parse_fault, read_fault_script
@@ -32,6 +34,8 @@ class ServeRequest:
     fault_script: str | None = None
     "A file of more."
     dialect: str = "openai"
+    model_path: str | None = None
+    "Folder or name of the recogniser's model."
 
 
 def serve(request: ServeRequest, display: Display) -> int:
@@ -45,6 +49,7 @@ def serve(request: ServeRequest, display: Display) -> int:
             request.port,
             api_key=request.api_key or None,
             recognizer=request.recognizer,
+            model_path=request.model_path,
             session_seconds=request.session_seconds,
             seed=request.seed,
             faults=faults,
@@ -64,8 +69,19 @@ def serve(request: ServeRequest, display: Display) -> int:
 async def _serve(server: LocalServer, request: ServeRequest, display: Display) -> signal.Signals:
     """Serve until told to end; returns the signal that told."""
     told = first_signal(signal.SIGINT, signal.SIGTERM)
+    if request.model_path is not None:
+        fetching = "" if Path(request.model_path).is_dir() else "; if it is not on this disk, it is fetched first"
+        display.notice(f"Loading the model {request.model_path}{fetching}.")
+    starting = asyncio.ensure_future(server.start())
+    either: list[asyncio.Future[Any]] = [starting, told]
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():  # a model that is fetched takes minutes
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError, RecognizerUnavailable, OSError):
+            await starting
+        return await told
     try:
-        await server.start()
+        await starting
     except RecognizerUnavailable as error:
         raise CommandError(f"{error}.") from None
     except OSError as error:

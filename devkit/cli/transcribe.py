@@ -59,6 +59,7 @@ class Request:
     speed: float | None = None
     local: bool = False
     recognizer: str = "pocketsphinx"
+    model_path: str | None = None
     debug: bool = False
     "Let the extension log what it hears."
 
@@ -114,7 +115,7 @@ def _destination(request: Request, graph: TranscriptionGraph, display: Display) 
 
 def _service(request: Request) -> Service:
     local_model = LOCAL_MODEL if request.model is None and request.graph is None else None
-    return Service(request.url, request.local, request.recognizer, local_model)
+    return Service(request.url, request.local, request.recognizer, local_model, request.model_path)
 
 
 def _transcribe_one(

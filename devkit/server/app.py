@@ -48,10 +48,10 @@ class LocalServer:
             print(server.url)
 
     *api_key*: the key clients must send; None takes any. *recognizer*: a name (see `recognizers.RECOGNIZERS`) or an
-    object. *session_seconds*: life of a session; the default is the dialect's. *seed*: ids are the same for the same
-    seed and order of connections. *dialect*: a name (see `dialects.DIALECTS`) or an object.
-    *vad*: speech detector; the default is what suits the recogniser. *refuse*: judges
-    each connection before the usual rules do. *middleware*: makes the layers between a session and its socket.
+    object. *model_path*: folder or name of its model, where it needs one. *session_seconds*: life of a session; the
+    default is the dialect's. *seed*: ids are the same for the same seed and order of connections. *dialect*: a name
+    (see `dialects.DIALECTS`) or an object. *vad*: speech detector; the default is what suits the recogniser. *refuse*:
+    judges each connection before the usual rules do. *middleware*: makes the layers between a session and its socket.
     *faults*: what goes wrong on purpose; `faults` of the server can be told more while it runs.
     """
 
@@ -62,6 +62,7 @@ class LocalServer:
         *,
         api_key: str | None = None,
         recognizer: str | Recognizer = "pocketsphinx",
+        model_path: str | None = None,
         session_seconds: float | None = None,
         seed: int = 0,
         vad: DetectorName | None = None,
@@ -78,7 +79,7 @@ class LocalServer:
         self.dialect = make_dialect(dialect) if isinstance(dialect, str) else dialect
         self._access = Access(api_key, seed=seed, clock=time.time)
         self._identifiers = Identifiers(f"{seed}/http")
-        self._recognizer = make_recognizer(recognizer) if isinstance(recognizer, str) else recognizer
+        self._recognizer = make_recognizer(recognizer, model_path) if isinstance(recognizer, str) else recognizer
         self._session_seconds = self.dialect.session_seconds if session_seconds is None else session_seconds
         self._seed = seed
         self._new_detector = detector_factory(vad or self._recognizer.vad)

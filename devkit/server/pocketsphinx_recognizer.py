@@ -10,15 +10,14 @@ import importlib.util
 import json
 import os
 import sys
-from collections import deque
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .pocketsphinx_worker import HEADER
 from .recognizers import Recognition, RecognitionRequest, RecognizerUnavailable, Word
-from .vad import RATE, WINDOW, DetectorName, SpeechDetector, detector_factory
+from .speech_gate import SpeechGate
+from .stable_text import StableText
+from .vad import DetectorName, detector_factory
 
 _WORKER = Path(__file__).with_name("pocketsphinx_worker.py")
 _REMEDY = "install it with: pip install --prefer-binary 'openai_asr_python[devkit]'"
@@ -29,13 +28,6 @@ _MEMORY = "pocketsphinx.cmn"
 # How many hypotheses in a row must agree on a word before it counts as said.
 _AGREEMENT = {"minimal": 1, "low": 2, "medium": 3, "high": 5, "xhigh": 8}
 _DEFAULT_DELAY = "medium"
-
-# The gate: three windows of speech (96 ms) open it, and half a second before them is passed on.
-_SPEECH = 0.5
-_SPEECH_WINDOWS = 3
-_BYTES_PER_MS = RATE * 2 // 1000
-_WINDOW_BYTES = WINDOW * 2
-_LEAD_BYTES = 500 * _BYTES_PER_MS + _SPEECH_WINDOWS * _WINDOW_BYTES
 
 
 class WorkerDied(RuntimeError):
@@ -172,42 +164,6 @@ class PocketsphinxRecognizer:
         return worker
 
 
-class SpeechGate:
-    """Holds audio back until somebody speaks: a recogniser reads words into noise."""
-
-    def __init__(self, detector: SpeechDetector) -> None:
-        self._detector = detector
-        self._held = bytearray()
-        self._heard = 0
-        self._run = 0
-        self.open = False
-        self.skipped_ms = 0
-        "Audio that was not passed on, from the beginning."
-
-    def pass_on(self, pcm: bytes) -> bytes:
-        """What of *pcm* (16 kHz s16le), and of what was held back, the recogniser is to hear now."""
-        if self.open:
-            return pcm
-        self._held += pcm
-        while len(self._held) - self._heard >= _WINDOW_BYTES:
-            window = np.frombuffer(self._held, dtype="<i2", count=WINDOW, offset=self._heard)
-            speech = self._detector.probability(window.astype(np.int16)) >= _SPEECH
-            del window  # or the buffer cannot be resized
-            self._heard += _WINDOW_BYTES
-            self._run = self._run + 1 if speech else 0
-            if self._run >= _SPEECH_WINDOWS:
-                self.open = True
-                break
-        surplus = max(0, self._heard - _LEAD_BYTES)
-        del self._held[:surplus]
-        self._heard -= surplus
-        self.skipped_ms += surplus // _BYTES_PER_MS
-        if not self.open:
-            return b""
-        held, self._held = bytes(self._held), bytearray()
-        return held
-
-
 class PocketsphinxSession:
     """One utterance in one worker."""
 
@@ -264,33 +220,3 @@ class PocketsphinxSession:
         if self._worker is not None:
             self._worker.utterances -= 1
             self._worker = None
-
-
-class StableText:
-    """Turns hypotheses that change their mind into text that only grows.
-
-    A word counts once several hypotheses in a row agree on everything up to it and another word follows it. What was
-    said stays said, also if a later hypothesis has something else in its place: the final puts it right.
-    """
-
-    def __init__(self, agreement: int) -> None:
-        """*agreement*: hypotheses in a row that must agree, at least 1."""
-        self._recent: deque[list[str]] = deque(maxlen=agreement)
-        self._said: list[str] = []
-
-    def update(self, hypothesis: str) -> str | None:
-        """Take the next hypothesis. Returns the stable text if it grew."""
-        self._recent.append(hypothesis.split())
-        if len(self._recent) < (self._recent.maxlen or 0):
-            return None
-        agreed = 0
-        # The last word of each is still being heard, or the end is not the end.
-        for column in zip(*(words[:-1] for words in self._recent), strict=False):
-            if len(set(column)) > 1:
-                break
-            agreed += 1
-        fresh = self._recent[-1][len(self._said) : agreed]
-        if not fresh:
-            return None
-        self._said += fresh
-        return " ".join(self._said)

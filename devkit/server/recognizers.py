@@ -95,25 +95,45 @@ class RecognizerUnavailable(RuntimeError):
     """The recogniser cannot run here; the message says what to do about it."""
 
 
-def _pocketsphinx() -> Recognizer:
+def _pocketsphinx(model_path: str | None) -> Recognizer:
     from .pocketsphinx_recognizer import PocketsphinxRecognizer
 
     return PocketsphinxRecognizer()
 
 
-def _scripted() -> Recognizer:
+def _scripted(model_path: str | None) -> Recognizer:
     from .scripted_recognizer import ScriptedRecognizer
 
     return ScriptedRecognizer()
 
 
-RECOGNIZERS: dict[str, Callable[[], Recognizer]] = {"pocketsphinx": _pocketsphinx, "scripted": _scripted}
+def _faster_whisper(model_path: str | None) -> Recognizer:
+    from .faster_whisper_recognizer import FasterWhisperRecognizer
+
+    if not model_path:
+        raise ValueError(
+            "model_path: none given, and faster-whisper needs one: the folder of a model, or a name such as small, "
+            "which is fetched when it is not on this disk"
+        )
+    return FasterWhisperRecognizer(model_path)
 
 
-def make_recognizer(name: str) -> Recognizer:
-    """The recogniser called *name*, not yet started. Raises ValueError for a name that does not exist."""
-    try:
-        return RECOGNIZERS[name]()
-    except KeyError:
+RECOGNIZERS: dict[str, Callable[[str | None], Recognizer]] = {
+    "faster-whisper": _faster_whisper,
+    "pocketsphinx": _pocketsphinx,
+    "scripted": _scripted,
+}
+_WITH_MODEL = ("faster-whisper",)
+
+
+def make_recognizer(name: str, model_path: str | None = None) -> Recognizer:
+    """The recogniser called *name*, not yet started. *model_path*: folder or name of its model, where it needs one.
+
+    Raises ValueError for a name that does not exist, and for a model that is missing or not needed.
+    """
+    if name not in RECOGNIZERS:
         known = ", ".join(sorted(RECOGNIZERS))
-        raise ValueError(f"recognizer: {name!r} given, must be one of: {known}") from None
+        raise ValueError(f"recognizer: {name!r} given, must be one of: {known}")
+    if model_path is not None and name not in _WITH_MODEL:
+        raise ValueError(f"model_path: {model_path!r} given, but {name} brings its own; it is for: {_WITH_MODEL[0]}")
+    return RECOGNIZERS[name](model_path)

@@ -30,6 +30,8 @@ class Service:
     "Of the local server."
     local_model: str | None = None
     "Asked of the local server; None asks what the graph asks."
+    model_path: str | None = None
+    "Folder or name of the model of the local server's recogniser, where it needs one."
 
     def __post_init__(self) -> None:
         if self.local and self.url is not None:
@@ -53,7 +55,8 @@ def reach(service: Service, graph: TranscriptionGraph, notice: Callable[[str], N
         return
     with contextlib.ExitStack() as stack:
         try:
-            server = stack.enter_context(run_in_thread(recognizer=service.recognizer))
+            running = run_in_thread(recognizer=service.recognizer, model_path=service.model_path)
+            server = stack.enter_context(running)
         except (RecognizerUnavailable, ValueError, OSError) as error:
             raise CommandError(f"the local server cannot start: {error}.") from None
         keep_off_proxies(server.host)

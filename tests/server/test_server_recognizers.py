@@ -12,11 +12,7 @@ import pytest
 import pytest_asyncio
 from server_peers import speech, word_errors
 from ten_packages.extension.openai_asr_python.devkit.server import pocketsphinx_recognizer
-from ten_packages.extension.openai_asr_python.devkit.server.pocketsphinx_recognizer import (
-    PocketsphinxRecognizer,
-    SpeechGate,
-    StableText,
-)
+from ten_packages.extension.openai_asr_python.devkit.server.pocketsphinx_recognizer import PocketsphinxRecognizer
 from ten_packages.extension.openai_asr_python.devkit.server.recognizers import (
     RECOGNIZERS,
     Recognition,
@@ -24,6 +20,8 @@ from ten_packages.extension.openai_asr_python.devkit.server.recognizers import (
     RecognizerUnavailable,
     make_recognizer,
 )
+from ten_packages.extension.openai_asr_python.devkit.server.speech_gate import SpeechGate
+from ten_packages.extension.openai_asr_python.devkit.server.stable_text import StableText
 from ten_packages.extension.openai_asr_python.devkit.server.vad import EnergyDetector, detector_factory
 
 Samples = npt.NDArray[np.int16]
@@ -89,9 +87,9 @@ def test_the_detector_is_found_by_name() -> None:
 
 
 def test_a_recogniser_nobody_knows_is_named_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="'whisper' given, must be one of: pocketsphinx, scripted"):
+    with pytest.raises(ValueError, match="'whisper' given, must be one of: faster-whisper, pocketsphinx, scripted"):
         make_recognizer("whisper")
-    assert set(RECOGNIZERS) == {"pocketsphinx", "scripted"}
+    assert set(RECOGNIZERS) == {"faster-whisper", "pocketsphinx", "scripted"}
 
 
 async def test_a_missing_library_is_one_sentence_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
