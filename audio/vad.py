@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -190,6 +191,9 @@ def _new_session() -> Any:
     path = _model_path()
     if path is None:
         raise VadUnavailable(f"local turn detection needs the Silero model: {PIP_COMMAND}")
+    # From 1.31 on it uploads what it is used for to its maker, unless this is set before it is loaded. A value that is
+    # there already is its owner's.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         # Not an import statement: the package has no types, and only users of local turns may pay for loading it.
         onnxruntime = importlib.import_module("onnxruntime")

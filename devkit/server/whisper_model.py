@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import importlib.util
 import logging
+import os
 import sys
 from collections.abc import Iterable
 from concurrent.futures import Executor
@@ -114,6 +115,7 @@ def _missing(folder: Path) -> list[str]:
 
 
 def _loaded(folder: Path, decoders: int, threads: int) -> WhisperModel:
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # as in audio/vad.py
     import faster_whisper
 
     missing = _missing(folder)

