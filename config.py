@@ -163,10 +163,7 @@ class OpenAIASRConfig(Section):
     @classmethod
     def of(cls, spelling: Spelling, *, today: date | None = None) -> LoadedConfig:
         """The configuration of a property in canonical form. Raises as `load` does."""
-        try:
-            config = cls.model_validate(spelling.values)._settled(spelling)
-        except ValidationError as exc:
-            raise ConfigurationError.of([*spelling.problems, *problems_of(exc, cls, spelling)]) from None
+        config = cls.read(spelling)
         problems = [*spelling.problems, *check(config, spelling)]
         if config.strict_config:
             problems += [Problem(key.place, "unknown", key.remedy) for key in spelling.unknown]
@@ -178,6 +175,14 @@ class OpenAIASRConfig(Section):
         if notice is not None:
             warnings.append(notice)
         return LoadedConfig(config, tuple(warnings))
+
+    @classmethod
+    def read(cls, spelling: Spelling) -> OpenAIASRConfig:
+        """The same before what only shows in combination is checked. Raises for values of the wrong kind."""
+        try:
+            return cls.model_validate(spelling.values)._settled(spelling)
+        except ValidationError as exc:
+            raise ConfigurationError.of([*spelling.problems, *problems_of(exc, cls, spelling)]) from None
 
     def _settled(self, spelling: Spelling) -> OpenAIASRConfig:
         """With the defaults that depend on what else was written."""

@@ -65,7 +65,7 @@ def check(config: OpenAIASRConfig, spelling: Spelling) -> list[Problem]:
         *_check_switches(config, spelling),
         *_check_words(config, spelling),
         *_check_connection(config, spelling),
-        *_check_session(config, spelling),
+        *check_session(config, spelling),
     ]
 
 
@@ -186,7 +186,7 @@ def _is_proxy(proxy: str | None) -> bool:
         return False
 
 
-def _check_session(config: OpenAIASRConfig, spelling: Spelling) -> Iterator[Problem]:
+def check_session(config: OpenAIASRConfig, spelling: Spelling) -> Iterator[Problem]:
     """What the model refuses, known before any socket opens."""
     options = config.session_options()
     model = options.transcription.model

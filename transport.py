@@ -92,6 +92,8 @@ class TransportRefused(Exception):
         super().__init__(reason)
         self.status = status
         self.headers: dict[str, str] = {**(headers or {}), "reason": reason}
+        self.body = b""
+        "What the answer said besides: for who asks what is wrong. A server may quote the key in it."
 
 
 class Receiver(Protocol):
@@ -438,7 +440,9 @@ async def dial_websocket(url: str, headers: Mapping[str, str], endpoint: Endpoin
     except InvalidStatus as exc:
         status = exc.response.status_code
         answer = dict(exc.response.headers.raw_items())
-        raise TransportRefused(status, f"HTTP {status} instead of an upgrade", answer) from None
+        refused = TransportRefused(status, f"HTTP {status} instead of an upgrade", answer)
+        refused.body = bytes(exc.response.body or b"")
+        raise refused from None
     except ssl.SSLError as exc:
         why = getattr(exc, "verify_message", "") or exc.reason or "certificate not accepted"
         raise TransportRefused(0, f"TLS failed: {why}") from None

@@ -311,6 +311,35 @@ def _run_graph(
     _run(lambda: run(graph, name, display), display)
 
 
+@app.command("doctor")
+def _doctor(
+    url: Annotated[str | None, typer.Option(help="Base URL of a server, e.g. ws://127.0.0.1:8765/v1")] = None,
+    model: Annotated[str | None, typer.Option(help="Model to ask for.")] = None,
+    dialect: Annotated[str | None, typer.Option(help="Kind of server: azure, vllm, ...")] = None,
+    language: Annotated[str | None, typer.Option(help="Language to ask for, e.g. en-US.")] = None,
+    graph: Annotated[
+        str | None, typer.Option(help="Graph whose recogniser to look at: an app's folder or property.json.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Which graph of --graph.")] = None,
+    local: Annotated[bool, typer.Option("--local", help="Look at a local server even if there is a key.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for a program.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.")] = 5.0,
+    speech: Annotated[bool, typer.Option("--speech/--no-speech", help="Send a spoken sample.")] = True,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Say what would go wrong and what to do about it; the exit code says whether it would work."""
+    from .doctor import DoctorRequest, doctor
+
+    _Common.take(verbose, quiet)
+    _start_logging()
+    display = Display(quiet=_Common.quiet)
+    request = DoctorRequest(
+        url, model, dialect, language, graph, name, local, as_json, timeout, speech, _Common.verbose > 1
+    )
+    _run(lambda: doctor(request, display), display)
+
+
 @app.command("models")
 def _models(
     as_json: Annotated[bool, typer.Option("--json", help="Every combination, for a program.")] = False,

@@ -82,9 +82,24 @@ def keep_off_proxies(host: str) -> None:
 
 def configuration(graph: TranscriptionGraph) -> OpenAIASRConfig:
     """The recogniser's configuration, as it will read it. Raises ConfigurationError for one that cannot work."""
+    return OpenAIASRConfig.load(properties_of(graph)).config
+
+
+def properties_of(graph: TranscriptionGraph) -> dict[str, Any]:
+    """The property the extension would be given in *graph*: its own shipped one below, placeholders resolved."""
     shipped: dict[str, Any] = {"params": {"api_key": "${env:OPENAI_API_KEY|}"}}
-    merged = _merge(shipped, graph.node.get("property", {}))
-    return OpenAIASRConfig.load(_resolve(merged)).config
+    resolved: dict[str, Any] = _resolve(_merge(shipped, graph.node.get("property", {})))
+    return resolved
+
+
+def unset_variables(value: Any) -> list[str]:
+    """Environment variables that placeholders in *value* name, without a default, and that are not set."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [name for inner in value for name in unset_variables(inner)]
+    found = _PLACEHOLDER.fullmatch(value) if isinstance(value, str) else None
+    return [found[1]] if found and found[2] is None and found[1] not in os.environ else []
 
 
 def _merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,145 @@
+"""`openai-asr doctor`: what would go wrong, and what to do about it; one line a check."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from ...telemetry import Redactor
+from ..doctor.case import DEFAULT_TIMEOUT_S, Case, World, graph_to_examine
+from ..doctor.examination import CHECKS, examine, report_of
+from ..doctor.report import Line, Report, Status
+from ..transcription.destination import destination_of
+from ..transcription.failure import DONE, FAILED, CommandError, wrong_use
+from ..transcription.graphs import TranscriptionGraph
+from ..transcription.service import Service, reach
+from .display import Display
+from .transcribe import LOCAL_MODEL
+
+_STYLES: dict[Status, str] = {
+    "ok": "green",
+    "warning": "yellow",
+    "failed": "bold red",
+    "not needed": "dim",
+    "skipped": "dim",
+}
+_MARK_WIDTH = max(map(len, _STYLES))
+_TITLE_WIDTH = max(len(check.title) for check in CHECKS)
+
+
+@dataclass(frozen=True)
+class DoctorRequest:
+    """The command line of `doctor`."""
+
+    url: str | None = None
+    model: str | None = None
+    dialect: str | None = None
+    language: str | None = None
+    graph: str | None = None
+    graph_name: str | None = None
+    local: bool = False
+    as_json: bool = False
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    speech: bool = True
+    debug: bool = False
+    "Let the extension log what it hears."
+
+
+def doctor(request: DoctorRequest, display: Display, world: World | None = None) -> int:
+    """Examine, and say what was found; returns the exit code: whether it would work. Raises CommandError."""
+    if request.timeout_s <= 0:
+        raise wrong_use(f"--timeout {request.timeout_s:g}: it must be a number of seconds above 0.")
+    if request.graph_name is not None and request.graph is None:
+        raise wrong_use("--name chooses a graph of --graph: give that as well.")
+    graph = graph_to_examine(request.graph, request.graph_name)
+    graph.ask(url=request.url, model=request.model, dialect=request.dialect, language=request.language)
+    if request.debug:
+        graph.set_param("log_level", "debug")
+    case = Case(graph, _app_folder(request.graph), request.timeout_s, request.speech, world or World())
+    with _server(request, graph, display), _redacted_logs(case.redact):
+        report = _examine(case, as_json=request.as_json)
+    return DONE if report.ok else FAILED
+
+
+def _examine(case: Case, *, as_json: bool) -> Report:
+    console = Console(highlight=False, soft_wrap=True)
+    lines: list[Line] = []
+    for line in examine(case):
+        lines.append(line)
+        if not as_json:
+            _print(console, line)
+    report = report_of(case, lines)
+    if as_json:
+        print(json.dumps(report.to_json(), ensure_ascii=False, indent=1))
+    else:
+        console.print()
+        console.print(Text(report.verdict, style="bold" if report.ok else "bold red"))
+    return report
+
+
+def _print(console: Console, line: Line) -> None:
+    found = line.finding
+    text = Text()
+    text.append(found.status.ljust(_MARK_WIDTH + 2), style=_STYLES[found.status])
+    text.append(line.title.ljust(_TITLE_WIDTH + 2))
+    text.append(found.detail, style="dim" if found.status in ("not needed", "skipped") else "")
+    console.print(text)
+    if found.remedy:
+        console.print(Text(" " * (_MARK_WIDTH + 2) + found.remedy, style="cyan"))
+
+
+def _app_folder(path: str | None) -> Path | None:
+    if path is None:
+        return None
+    return Path(path) if Path(path).is_dir() else Path(path).resolve().parent
+
+
+@contextlib.contextmanager
+def _server(request: DoctorRequest, graph: TranscriptionGraph, display: Display) -> Iterator[None]:
+    """A local server to examine, where there is no other; that of a graph is never another than it names."""
+    if not request.local and not _needs_local(request, graph):
+        yield
+        return
+    service = Service(request.url, request.local, local_model=LOCAL_MODEL if request.model is None else None)
+    with reach(service, graph, display.notice):
+        yield
+
+
+def _needs_local(request: DoctorRequest, graph: TranscriptionGraph) -> bool:
+    """Whether nothing but a key is missing, and nobody said which server."""
+    if request.url is not None or request.graph is not None:
+        return False
+    try:
+        return destination_of(graph, url_given=False) is None
+    except CommandError:
+        return False  # what is wrong with it is for a check to tell
+
+
+@contextlib.contextmanager
+def _redacted_logs(redact: Redactor) -> Iterator[None]:
+    """No library's log line shows a secret while we look, tracebacks included."""
+    handlers = [(handler, handler.formatter) for handler in logging.getLogger().handlers]
+    for handler, formatter in handlers:
+        handler.setFormatter(_Redacting(formatter or logging.Formatter(), redact))
+    try:
+        yield
+    finally:
+        for handler, formatter in handlers:
+            handler.setFormatter(formatter)
+
+
+class _Redacting(logging.Formatter):
+    def __init__(self, inner: logging.Formatter, redact: Redactor) -> None:
+        super().__init__()
+        self._inner = inner
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._redact(self._inner.format(record))

@@ -1,0 +1,129 @@
+"""What is examined, and what is known of it so far."""
+
+from __future__ import annotations
+
+import copy
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from ...config import OpenAIASRConfig
+from ...config_spelling import Spelling
+from ...realtime.endpoint import display_url
+from ...realtime.errors import Problem
+from ...realtime.options import SessionOptions
+from ...telemetry import Redactor
+from ..transcription.failure import wrong_use
+from ..transcription.graphs import TranscriptionGraph, choose_graph, graph_of, own_graph, read_app, with_ends
+from .installed import Package, installed_packages
+from .report import Finding
+
+if TYPE_CHECKING:
+    from .network import Route
+    from .probe import Seen
+
+DEFAULT_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class World:
+    """What the examination takes from outside of the configuration; tests put others in."""
+
+    today: Callable[[], date] = date.today
+    now: Callable[[], float] = time.time
+    "Seconds since 1970."
+    python: tuple[int, int, int] = sys.version_info[:3]
+    packages: Callable[[], Mapping[str, Package]] = installed_packages
+    speed: float = 1.0
+    "Of the spoken sample, times real time."
+
+
+@dataclass
+class Case:
+    """One configuration under examination: each check reads what those before it left here, and adds to it."""
+
+    graph: TranscriptionGraph
+    "Source, our extension as it is configured, sink."
+    app: Path | None = None
+    "The folder of the app the configuration comes from."
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    "For each answer that is waited for."
+    speech: bool = True
+    "The spoken sample is wanted."
+    world: World = field(default_factory=World)
+    redact: Redactor = field(default_factory=Redactor)
+    findings: dict[str, Finding] = field(default_factory=dict)
+    "By check."
+    spelling: Spelling | None = None
+    config: OpenAIASRConfig | None = None
+    "None: it cannot work."
+    misfits: tuple[Problem, ...] = ()
+    "What the model cannot do."
+    options: SessionOptions | None = None
+    "With the turn detection decided."
+    route: Route | None = None
+    key_trouble: Finding | None = None
+    seen: Seen | None = None
+    "What became of a connection."
+
+    @property
+    def settings(self) -> OpenAIASRConfig:
+        """The configuration. Only for checks that come behind it."""
+        assert self.config is not None, "the configuration was not checked"
+        return self.config
+
+
+def graph_to_examine(path: str | None, name: str | None) -> TranscriptionGraph:
+    """Our extension between a source and a sink, configured as in the graph at *path*; the rest of that graph stays
+    out of it. Raises CommandError.
+    """
+    graph = own_graph()
+    if path is not None:
+        theirs = with_ends(graph_of(choose_graph(read_app(path), name)))
+        if not theirs.is_ours:
+            raise wrong_use(
+                f"the node {theirs.recogniser!r} of {path} is of the addon {theirs.node['addon']!r}: the doctor knows "
+                "openai_asr_python alone."
+            )
+        graph.node["property"] = copy.deepcopy(theirs.node.get("property", {}))
+    return graph
+
+
+def hide_secrets(redact: Redactor, values: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    """Let *redact* know everything secret in *values* (a property in canonical form) and in the environment."""
+    for name in ("api_key", "api_key_command", "organization", "project"):
+        redact.add(*_texts(values.get(name)))
+    headers = values.get("headers")
+    if isinstance(headers, Mapping):
+        for value in headers.values():
+            redact.add(*_texts(value))
+    for name in ("OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+        redact.add(environ.get(name))
+    proxies = [value for name, value in environ.items() if name.lower().endswith("_proxy")]
+    for url in (*_texts(values.get("base_url")), *_texts(values.get("proxy")), *proxies):
+        redact.add(*_secrets_of_url(url))
+
+
+def _texts(value: Any) -> list[str]:
+    return [value, value.strip()] if isinstance(value, str) else []
+
+
+def _secrets_of_url(url: str) -> list[str]:
+    """User, password, and what `display_url` does not show of the query."""
+    try:
+        parts = urlsplit(url.strip())
+        credentials = [parts.username or "", parts.password or ""]
+        shown = parse_qsl(urlsplit(display_url(url)).query, keep_blank_values=True)
+        query = [
+            value
+            for (_, value), (_, public) in zip(parse_qsl(parts.query, keep_blank_values=True), shown, strict=False)
+            if public == "***"
+        ]
+    except ValueError:
+        return [url]
+    return [text for secret in (*credentials, *query) for text in (secret, unquote(secret))]

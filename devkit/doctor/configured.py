@@ -1,0 +1,94 @@
+"""The configuration: its properties, whether the model can do what is asked of it, and how long there is a model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from ...audio import vad
+from ...config import OpenAIASRConfig
+from ...config_checks import check_session, doubts
+from ...config_spelling import Spelling, normalise
+from ...realtime.errors import ConfigurationError, Problem
+from ...realtime.models import resolve_turn_detection, rules_for, session_object, shutdown_notice
+from ..transcription.destination import properties_of, unset_variables
+from .case import Case, hide_secrets
+from .report import Finding, ok
+from .troubles import trouble
+
+
+def check_configuration(case: Case) -> Finding:
+    """What the extension makes of the node's property, and its environment."""
+    spelling = normalise(properties_of(case.graph), os.environ)
+    case.spelling = spelling
+    hide_secrets(case.redact, spelling.values, os.environ)
+    problems = _load(case, spelling)
+    unknown = [Problem(key.place, "unknown", key.remedy) for key in spelling.unknown]
+    unset = unset_variables(case.graph.node.get("property", {}))
+    if unset:
+        case.config = None
+        return trouble("variable_unset", f"not set: {', '.join(unset)}", variables=" and ".join(unset))
+    if problems:
+        case.config = None
+        return _problems("property_wrong", problems)
+    if unknown:
+        return _problems("property_unknown", unknown)
+    doubtful = list(doubts(case.settings, spelling))
+    if doubtful:
+        said = [text.removeprefix("property ").partition(": ") for text in doubtful]
+        remedy = "; ".join(f"{what.partition(' is ')[0]}: {advice}" for what, _, advice in said)
+        return trouble("property_doubtful", "; ".join(what for what, _, _ in said), problems=remedy)
+    written = len(spelling.places) - len(spelling.shipped)
+    return ok(
+        f"{written} propert{'y' if written == 1 else 'ies'} set, all known; {case.settings.connection.display_url}"
+    )
+
+
+def _load(case: Case, spelling: Spelling) -> list[Problem]:
+    """Take over the configuration; what is wrong with it, except for what the model cannot do."""
+    unknown = {Problem(key.place, "unknown", key.remedy) for key in spelling.unknown}
+    try:
+        case.config = OpenAIASRConfig.of(spelling, today=case.world.today()).config
+    except ConfigurationError as error:
+        try:
+            config = OpenAIASRConfig.read(spelling)
+        except ConfigurationError:
+            return list(error.problems)
+        case.config, case.misfits = config, tuple(check_session(config, spelling))
+        return [problem for problem in error.problems if problem not in {*case.misfits, *unknown}]
+    return []
+
+
+def _problems(name: str, problems: Iterable[Problem]) -> Finding:
+    problems = list(dict.fromkeys(problems))
+    detail = "; ".join(f"{problem.field} is {problem.given or 'wrong'}" for problem in problems)
+    return trouble(name, detail, problems="; ".join(f"{problem.field}: {problem.remedy}" for problem in problems))
+
+
+def check_model(case: Case) -> Finding:
+    """Who ends turns, and what the model does not take."""
+    config = case.settings
+    options, rules = config.session_options(), config.model_rules
+    model = options.transcription.model
+    if case.misfits:
+        return _problems("model_refuses", case.misfits)
+    try:
+        turns = resolve_turn_detection(options.turn_detection, model, local_vad_available=vad.available(), rules=rules)
+    except ConfigurationError as error:
+        return _problems("model_refuses", error.problems)
+    case.options = options.replace(turn_detection=turns)
+    _, left_out = session_object(case.options, rules)
+    if left_out:
+        return trouble("left_out", "; ".join(left_out))
+    chosen = " (chosen by auto)" if options.turn_detection.type == "auto" else ""
+    early = "text while the speaker speaks" if rules.streams_before_commit else "text after each turn"
+    return ok(f"{model}: {early}, turns by {turns.type}{chosen}")
+
+
+def check_end(case: Case) -> Finding:
+    """The model's announced last day."""
+    model = case.settings.input_audio_transcription.model
+    rules, notice = rules_for(model), shutdown_notice(model, case.world.today())
+    if notice is not None:
+        return trouble("model_ending", notice, replacements=" or ".join(rules.replacements))
+    return ok(f"announced for {rules.shutdown_date}" if rules.shutdown_date else "none is announced")
