@@ -388,7 +388,10 @@ class _Dial(websockets_connect):
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         """See `websockets.asyncio.client.connect`."""
-        target = super().process_redirect(exc)
+        try:
+            target = super().process_redirect(exc)
+        except WebSocketException:  # to an address of http or https
+            return exc
         if isinstance(target, str) and urlsplit(target)[:2] != urlsplit(self.uri)[:2]:
             return exc
         return target

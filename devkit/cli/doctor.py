@@ -105,11 +105,21 @@ def _app_folder(path: str | None) -> Path | None:
 def _server(request: DoctorRequest, graph: TranscriptionGraph, display: Display) -> Iterator[None]:
     """A local server to examine, where there is no other; that of a graph is never another than it names."""
     if not request.local and not _needs_local(request, graph):
+        _say_where(request, graph, display)
         yield
         return
     service = Service(request.url, request.local, local_model=LOCAL_MODEL if request.model is None else None)
     with reach(service, graph, display.notice):
         yield
+
+
+def _say_where(request: DoctorRequest, graph: TranscriptionGraph, display: Display) -> None:
+    """Before anything goes there; a configuration that cannot work goes nowhere."""
+    with contextlib.suppress(CommandError):
+        destination = destination_of(graph, url_given=True)
+        if destination is not None:
+            sample = ", with four seconds of a recording of ours" if request.speech else ""
+            display.notice(f"Looking at {destination.url} (model {destination.model}){sample}.")
 
 
 def _needs_local(request: DoctorRequest, graph: TranscriptionGraph) -> bool:

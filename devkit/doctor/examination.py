@@ -83,7 +83,7 @@ def _finding(check: Check, case: Case, causes: dict[str, str]) -> Finding:
         log.info("the check %s failed", check.id, exc_info=True)
         finding = trouble("check_failed", f"{type(error).__name__} in the check itself")
     if finding.stops and check.id != "speech":
-        causes[check.id] = check.title
+        causes[check.id] = check.title if case.key_trouble is None else "Key"
     return finding
 
 

@@ -64,7 +64,7 @@ class Seen:
 
 
 async def look(options: SessionOptions, endpoint: Endpoint, timeout_s: float, now: Callable[[], float]) -> Seen:
-    """Dial, configure, ping, hang up. Takes a few times *timeout_s* at most, and never raises for what a server does."""
+    """Dial, configure, ping, hang up. Takes a few times *timeout_s* at most; nothing a server does makes it raise."""
     seen = Seen()
     wire = _Wire(seen, now)
     listener = _Listener(seen)

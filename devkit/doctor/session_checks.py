@@ -45,7 +45,7 @@ def check_handshake(case: Case) -> Finding:
     if seen.status not in (0, UPGRADED):
         return ok(f"answered with HTTP {seen.status}: there is a service, and it refuses us")
     if seen.connect_ms is None:
-        return ok("upgraded; the server has something to say")
+        return ok("upgraded; what the server says then is below")
     return ok(f"session configured in {seen.connect_ms:.0f} ms", ms=seen.connect_ms)
 
 

@@ -89,7 +89,10 @@ def judge(case: Case, sample: Sample, transcript: Transcript, watch: _Watch) -> 
         return trouble("few_words", text, setting="params.input_audio_transcription.language")
     if watch.late_s is None:
         return ok(text)
-    detail = f"{text}; {watch.late_s:.2f} s after the end of speech"
+    turns = case.options.turn_detection if case.options is not None else None
+    waits = turns.effective_silence_ms if turns is not None and turns.type in ("server_vad", "local_vad") else 0
+    silence = f" ({turns.type} waits {waits} ms)" if turns is not None and waits else ""
+    detail = f"{text}; {watch.late_s:.2f} s after the end of speech{silence}"
     answer_ms = round((watch.answer_s or 0.0) * 1000)
     if answer_ms > case.settings.finalize_timeout_ms:
         more = f", a finalize is answered after {case.settings.finalize_timeout_ms} ms"

@@ -1,0 +1,133 @@
+"""What doctor tests set up: servers, TLS and proxies in threads, certificates, and what is installed."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import os
+import shutil
+import ssl
+import subprocess
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def beside(make: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator[T]:
+    """What the context manager of *make* yields, while it runs on an event loop in a thread of its own."""
+    entered: concurrent.futures.Future[T] = concurrent.futures.Future()
+    running: concurrent.futures.Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = concurrent.futures.Future()
+
+    async def run() -> None:
+        leave = asyncio.Event()
+        running.set_result((asyncio.get_running_loop(), leave))
+        try:
+            async with make() as made:
+                entered.set_result(made)
+                await leave.wait()
+        except BaseException as error:
+            if entered.done():
+                raise
+            entered.set_exception(error)
+
+    thread = threading.Thread(target=asyncio.run, args=(run(),), daemon=True)
+    thread.start()
+    try:
+        yield entered.result(30)
+    finally:
+        loop, leave = running.result(30)
+        loop.call_soon_threadsafe(leave.set)
+        thread.join(30)
+
+
+@contextlib.asynccontextmanager
+async def answering(answer: bytes | None, *, upgraded: bool = True) -> AsyncIterator[int]:
+    """Port of somebody who reads a request (unless *upgraded* is off: anything), gives *answer*, and hangs up.
+
+    None: says nothing, for ever.
+    """
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            if upgraded:
+                await reader.readuntil(b"\r\n\r\n")
+            if answer is None:
+                await reader.read()
+            else:
+                writer.write(answer)
+                await writer.drain()
+        writer.transport.abort() if answer is None else writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+@contextlib.asynccontextmanager
+async def tls_front(port: int, certificate: tuple[Path, Path]) -> AsyncIterator[int]:
+    """Port of TLS with *certificate* before the plain *port*."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.transport.abort()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            there, back = await asyncio.open_connection("127.0.0.1", port)
+            await asyncio.gather(copy(reader, back), copy(there, writer))
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=context)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Authority:
+    """A certificate authority that lives as long as a test run."""
+
+    def __init__(self, folder: Path) -> None:
+        if shutil.which("openssl") is None:
+            if os.environ.get("CI"):
+                pytest.fail("openssl is not installed: apt-get install openssl")
+            pytest.skip("NOT TESTED: TLS, because openssl is not installed (apt-get install openssl)")
+        self._folder = folder
+        self.file, self._key = folder / "ca.pem", folder / "ca.key"
+        self._openssl(f"req -x509 {_EC} -subj /CN=doctor-test -days 30 -keyout {self._key} -out {self.file}")
+
+    def certificate(self, address: str, days: int) -> tuple[Path, Path]:
+        """A certificate for an IP address or the name of a host, and its key."""
+        name, kind = f"{address}-{days}", "IP" if address[0].isdigit() else "DNS"
+        cert, key, request = (self._folder / f"{name}.{end}" for end in ("pem", "key", "csr"))
+        self._openssl(f"req {_EC} -subj /CN=x -addext subjectAltName={kind}:{address} -keyout {key} -out {request}")
+        signing = f"-CA {self.file} -CAkey {self._key} -set_serial {abs(hash(name)) % 10**9} -days {days}"
+        self._openssl(f"x509 -req -in {request} {signing} -copy_extensions copyall -out {cert}")
+        return cert, key
+
+    def _openssl(self, arguments: str) -> None:
+        subprocess.run(["openssl", *arguments.split()], check=True, capture_output=True)
+
+
+_EC = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
