@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from .case import Case
 from .configured import check_configuration, check_end, check_model
-from .installed import check_packages, check_python, check_siblings
+from .installed import check_packages, check_python, check_siblings, our_version
 from .network import check_dns, check_proxy, check_tcp, check_tls
 from .report import Finding, Line, Report, skipped, without_secrets
 from .session_checks import check_account, check_clock, check_echo, check_handshake, check_key, check_round_trip
@@ -36,7 +36,7 @@ CHECKS: tuple[Check, ...] = (
           "`--graph`, the `requirements.txt` of the app's other extensions: TEN installs all into one environment."),
     Check("configuration", "Configuration", check_configuration, "The properties of the node and the environment, read "
           "as the extension reads them; unknown ones are errors here."),
-    Check("model", "Model and turns", check_model, "Who ends turns with this model, and which options it does not take.",
+    Check("model", "Model and turns", check_model, "Who ends turns with this model, and what it does not take.",
           ("configuration",)),
     Check("end", "Model's end", check_end, "The provider's announced last day of the model.", ("configuration",)),
     Check("dns", "DNS", check_dns, "The name of the server, or of the proxy. Not needed for an address, or for this "
@@ -44,13 +44,13 @@ CHECKS: tuple[Check, ...] = (
     Check("tcp", "TCP", check_tcp, "A connection to the server, or to the proxy.", ("dns",)),
     Check("proxy", "Proxy", check_proxy, "The way through `params.proxy`, or the environment's (`HTTPS_PROXY` …).",
           ("tcp",)),
-    Check("tls", "TLS", check_tls, "The certificate, by the system's authorities or `params.ca_file`, and how long it is "
-          "valid. Not needed for `ws://` on this machine.", ("proxy",)),
+    Check("tls", "TLS", check_tls, "The certificate, by the system's authorities or `params.ca_file`, and how long it "
+          "is valid. Not needed for `ws://` on this machine.", ("proxy",)),
     Check("handshake", "Handshake", check_handshake, "The upgrade to a WebSocket, and that a session begins behind it.",
           ("tls", "model")),
     Check("key", "Key", check_key, "Whether the server takes the key, whatever it comes from.", ("tls", "model")),
     Check("account", "Account", check_account, "Organization, project and credit.", ("handshake", "key")),
-    Check("echo", "Settings taken", check_echo, "What the session is configured with (`session.updated`), beside what "
+    Check("echo", "Settings", check_echo, "What the session is configured with (`session.updated`), beside what "
           "was asked.", ("account",)),
     Check("round_trip", "Round trip", check_round_trip, "Pings on the open session.", ("echo",)),
     Check("clock", "Clock", check_clock, "This machine's clock beside the server's (`Date` of the handshake's answer, "
@@ -90,6 +90,5 @@ def _finding(check: Check, case: Case, causes: dict[str, str]) -> Finding:
 def report_of(case: Case, lines: list[Line]) -> Report:
     """*lines*, with where they are about."""
     config = case.config
-    if config is None:
-        return Report("", "", tuple(lines))
-    return Report(config.connection.display_url, config.input_audio_transcription.model, tuple(lines))
+    url, model = ("", "") if config is None else (config.connection.display_url, config.connection.model)
+    return Report(our_version(), url, model, tuple(lines))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -63,6 +64,11 @@ def our_requirements(root: Path = ROOT) -> dict[str, Requirement]:
     return {canonicalize_name(one.name): one for one in _requirements(lines)}
 
 
+def our_version(root: Path = ROOT) -> str:
+    """The extension's version."""
+    return str(json.loads((root / "manifest.json").read_text(encoding="utf-8"))["version"])
+
+
 def _requirements(lines: Iterable[str]) -> Iterator[Requirement]:
     """Those that count here: no options of pip, no extras, no other platform's."""
     for line in lines:
@@ -94,7 +100,8 @@ def check_packages(case: Case) -> Finding:
     missing = [one for name, one in ours.items() if name not in installed]
     wrong = [one for name, one in ours.items() if name in installed and not _suits(one, installed[name].version)]
     if not missing and not wrong:
-        return ok(", ".join(f"{one.name} {installed[name].version}" for name, one in ours.items()))
+        there = ", ".join(f"{one.name} {installed[name].version}" for name, one in ours.items())
+        return ok(f"openai_asr_python {our_version()} with {there}")
     said = [f"{one.name} is not installed" for one in missing]
     said += [f"{one.name} {installed[canonicalize_name(one.name)].version} is not {one.specifier}" for one in wrong]
     name = "package_missing" if missing else "package_range"

@@ -9,15 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...listener import OpenAIASRListener
 from ...openai_asr_client import OpenAIASRClient
 from ...realtime import events as ev
 from ...realtime.messages import decode_json
 from ...realtime.options import SessionOptions
-from ...listener import OpenAIASRListener
 from ...transport import Endpoint, Receiver, Transport, TransportRefused, dial_websocket
 
 PINGS = 3
 UPGRADED = 101
+_HTTP_DIGITS = 3
 _LATE_S = 1.0
 "The client's own deadlines come first; this much later it has none."
 
@@ -78,6 +79,10 @@ async def look(options: SessionOptions, endpoint: Endpoint, timeout_s: float, no
             await wire.ping(timeout_s)
     finally:
         await client.stop()
+    ended = seen.ended
+    if not seen.answered and ended is not None and len(ended.code) == _HTTP_DIGITS and ended.code.isdigit():
+        # A secret was to be bought first, over HTTP, and the socket was never dialled.
+        seen.status, seen.key_sent = int(ended.code), True
     return seen
 
 

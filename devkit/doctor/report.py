@@ -73,6 +73,8 @@ def _one_line(text: str) -> str:
 class Report:
     """Everything that was looked at, in order."""
 
+    version: str
+    "Of the extension."
     url: str
     "Of the session, as it may be shown; empty if the configuration names none."
     model: str
@@ -93,7 +95,7 @@ class Report:
         warnings = len(self.with_status("warning"))
         if not self.ok:
             failed = ", ".join(line.title for line in self.with_status("failed"))
-            return f"It would not work: {failed}."
+            return f"It would not work: {failed} failed."
         if warnings:
             return f"It would work, with {warnings} warning{'s' if warnings > 1 else ''}."
         return "It would work."
@@ -101,4 +103,5 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints."""
         checks = [line.to_json() for line in self.lines]
-        return {"ok": self.ok, "verdict": self.verdict, "url": self.url, "model": self.model, "checks": checks}
+        about = {"version": self.version, "url": self.url, "model": self.model}
+        return {"ok": self.ok, "verdict": self.verdict, **about, "checks": checks}

@@ -84,7 +84,9 @@ def judge(case: Case, sample: Sample, transcript: Transcript, watch: _Watch) -> 
     english = primary_subtag(case.settings.language or _LANGUAGE) == _LANGUAGE
     if not heard and english:
         return trouble("no_text", f"{sample.audio.duration_ms / 1000:.1f} s of speech, and no word")
-    text = f'"{transcript.text}", {right} of {len(said)} words, {transcript.language}'
+    text = f'"{transcript.text}", {right} of {len(said)} words'
+    if transcript.language != "und":
+        text += f", {transcript.language}"
     if right < ENOUGH_WORDS * len(said):
         return trouble("few_words", text, setting="params.input_audio_transcription.language")
     if watch.late_s is None:

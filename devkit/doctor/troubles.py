@@ -123,7 +123,7 @@ _ALL = (
     Trouble("no_credit", "account", _FAIL, "The account has no credit left.",
             "Add credit, or use the key of another account."),
     Trouble("config_refused", "echo", _FAIL, "The server does not take the configuration.",
-            "Change what it names; params.input_audio_transcription.model must be one it has."),
+            "Change what it names: a property, the model (the server must have it), or params.dialect."),
     Trouble("echo_other", "echo", _FAIL, "The session has another model, format or turn detection than was asked: "
             "the extension sends no audio to it.",
             "Ask for what the server says it has, or for another model."),

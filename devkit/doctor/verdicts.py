@@ -15,6 +15,8 @@ _CREDIT = re.compile(r"quota|billing|credit", re.IGNORECASE)
 _KEY = re.compile(r"api.?key|authentication|credential|token|unauthor", re.IGNORECASE)
 _BY_STATUS = {403: "forbidden", 404: "path_wrong", 429: "overloaded"}
 _UNAUTHORIZED = (401, 407)
+_HALF_MASKED = re.compile(r"\S*\*{3,}\S*")
+"How services quote a key: its ends are still in it."
 _KEY_CLOSES = ("3000", "1008")
 "Close codes by which services refuse a key."
 
@@ -35,7 +37,7 @@ def verdict(seen: Seen, key_place: str) -> Finding | None:
 
 def _refused_by_http(seen: Seen, key_place: str) -> Finding:
     error = seen.body_error
-    said = ": ".join(str(error[name]) for name in ("code", "message") if error.get(name))
+    said = _quoted(": ".join(str(error[name]) for name in ("code", "message") if error.get(name)))
     detail = f"HTTP {seen.status}" + (f", {said}" if said else "")
     if seen.status in (*_UNAUTHORIZED, 403, 429) and (found := _of_account(said, detail)):
         return found
@@ -57,13 +59,14 @@ def _refused_behind_the_upgrade(seen: Seen, key_place: str) -> Finding:
         if complaint.code == "echo_mismatch":
             return trouble("echo_other", complaint.message)
         if complaint.code == "config_refused":
-            return trouble("config_refused", complaint.vendor_message or complaint.message)
+            said = ": ".join(part for part in (complaint.vendor_code, complaint.vendor_message) if part)
+            return trouble("config_refused", _quoted(said))
         if complaint.code == "dialect_unfit":
             return trouble("unfit", complaint.message, problems="Change the property that is named, or the server.")
     code, detail = "", ""
     if seen.errors:
         last = seen.errors[-1]
-        code, detail = last.code, f"{last.code}: {last.message}".rstrip(": ")
+        code, detail = last.code, _quoted(f"{last.code}: {last.message}".rstrip(": "))
     ended = seen.ended
     closed, reason = (ended.code, ended.reason) if ended else ("", "")
     detail = detail or " ".join(part for part in (f"closed with {closed}" if closed.isdigit() else "", reason) if part)
@@ -89,6 +92,10 @@ def _thrown_out(seen: Seen, detail: str = "") -> Finding:
     if remedy == "Nothing.":
         remedy = "Ask again; if it lasts, see the server's own log."
     return trouble("thrown_out", detail or f"closed with {code} {reason}".strip(), advice=remedy)
+
+
+def _quoted(text: str) -> str:
+    return _HALF_MASKED.sub("***", text)
 
 
 def _of_account(said: str, detail: str) -> Finding | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doctor_cases import CANARY, KEY, PAIRS, Lab, Make, Pair
+from doctor_cases import ALONE, CANARY, KEY, PAIRS, Alone, Lab, Make, Pair
 from doctor_lab import Authority
 from ten_packages.extension.openai_asr_python.devkit.cli.display import Display
 from ten_packages.extension.openai_asr_python.devkit.cli.doctor import doctor
@@ -49,9 +49,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Authorit
 
 
 @pytest.fixture
-def lab(
-    tmp_path: Path, authority: Callable[[], Authority], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Lab]:
+def lab(tmp_path: Path, authority: Callable[[], Authority], monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -61,11 +59,13 @@ def lab(
     def look_up(host: Any, *more: Any, **named: Any) -> Any:
         if str(host).endswith(".test") and host not in names:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        if names.get(host) == "again":
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
         return real(names.get(host, host), *more, **named)
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     with contextlib.ExitStack() as stack:
-        yield Lab(stack, tmp_path, authority, monkeypatch.setenv, names)
+        yield Lab(stack, tmp_path, authority, monkeypatch, names)
 
 
 @pytest.fixture
@@ -73,6 +73,7 @@ def examine(lab: Lab, capfd: pytest.CaptureFixture[str]) -> Callable[[Make], Exa
     """Set something up, and let the doctor look at it. Whatever it is, the canary stays inside."""
 
     def run(make: Make) -> Examined:
+        """Raises what `doctor` raises."""
         request = make(lab)
         capfd.readouterr()
         code = doctor(request, Display(), lab.world)
@@ -116,3 +117,17 @@ def test_its_healthy_twin_passes(pair: Pair, examine: Callable[[Make], Examined]
         assert check["status"] != "skipped" or name == "speech"
     if known.check != "account" or pair.trouble == "wrong_account":
         assert examined.checks[known.check]["status"] == "ok"
+
+
+@pytest.mark.parametrize("alone", ALONE, ids=lambda alone: alone.trouble)
+def test_what_is_rarer_is_named_too(alone: Alone, examine: Callable[[Make], Examined]) -> None:
+    known = TROUBLES[alone.trouble]
+    examined = examine(alone.broken)
+    found = {name: check["trouble"] for name, check in examined.checks.items() if "trouble" in check}
+    assert alone.trouble in found.values(), examined.checks
+    assert examined.code == (1 if known.status == "failed" else 0)
+
+
+def test_nothing_the_doctor_can_say_is_untested() -> None:
+    tested = [pair.trouble for pair in PAIRS] + [alone.trouble for alone in ALONE]
+    assert len(PAIRS) >= 15 and sorted(tested) == sorted(TROUBLES)

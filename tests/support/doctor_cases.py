@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import socket
+import ssl
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -12,16 +15,18 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pytest
 from doctor_lab import Authority, answering, beside, tls_front
 from raw_proxies import http_proxy
 from ten_packages.extension.openai_asr_python.devkit.cli.doctor import DoctorRequest
+from ten_packages.extension.openai_asr_python.devkit.doctor import network, session_checks, speech
 from ten_packages.extension.openai_asr_python.devkit.doctor.case import World
 from ten_packages.extension.openai_asr_python.devkit.doctor.installed import Package, our_requirements
 from ten_packages.extension.openai_asr_python.devkit.server.app import run_in_thread
 from ten_packages.extension.openai_asr_python.devkit.server.errors import invalid_request
 from ten_packages.extension.openai_asr_python.devkit.server.handshake import Refusal
 from ten_packages.extension.openai_asr_python.devkit.server.scripted_recognizer import Line, ScriptedRecognizer
-from wire_servers import black_hole, dead_port
+from wire_servers import FakeServer, Peer, black_hole, dead_port
 
 CANARY = "canary-0123456789"
 KEY = f"sk-{CANARY}"
@@ -49,7 +54,7 @@ class Lab:
     stack: contextlib.ExitStack
     folder: Path
     authority: Callable[[], Authority]
-    setenv: Callable[[str, str], None]
+    patch: pytest.MonkeyPatch
     names: dict[str, str]
     "Hosts that the name service knows."
     world: World = field(default_factory=lambda: World(packages=packages(), speed=QUICK[1]))
@@ -141,7 +146,7 @@ def _then(make: Make, **world: Any) -> Make:
 
 def _keyless(make: Make) -> Make:
     def made(lab: Lab) -> DoctorRequest:
-        lab.setenv("OPENAI_API_KEY", "")
+        lab.patch.setenv("OPENAI_API_KEY", "")
         return make(lab)
 
     return made
@@ -247,8 +252,8 @@ PAIRS: tuple[Pair, ...] = (
     Pair("handshake_late", _deaf, _plain, "--timeout"),
     Pair("mute", _faulty("mute", soon=True), _plain, "--timeout"),
     Pair("thrown_out", _faulty("close:after=0,code=1011"), _plain, "status page"),
-    Pair("key_refused", lambda lab: lab.ask(lab.server(api_key="another")), lambda lab: lab.ask(lab.server(api_key=KEY)),
-         "Check OPENAI_API_KEY"),
+    Pair("key_refused", lambda lab: lab.ask(lab.server(api_key="another")),
+         lambda lab: lab.ask(lab.server(api_key=KEY)), "Check OPENAI_API_KEY"),
     Pair("key_missing", _keyless(lambda lab: lab.ask(lab.server(api_key=KEY))),
          lambda lab: lab.ask(lab.server(api_key=KEY)), "Set OPENAI_API_KEY"),
     Pair("key_command", _command("exit 3"), _command(f"echo {KEY}"), "api_key_command in a shell"),
@@ -264,3 +269,108 @@ PAIRS: tuple[Pair, ...] = (
     Pair("not_transcribed", lambda lab: lab.speak("fail-item"), lambda lab: lab.speak(), "-v"),
     Pair("few_words", lambda lab: lab.speak(line="Das Wetter ist so"), lambda lab: lab.speak(), "English"),
 )  # fmt: skip
+
+
+# What has no twin of its own ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Alone:
+    """One thing that is wrong; its twin is one of those above, or needs no test."""
+
+    trouble: str
+    broken: Make
+
+
+def _look_up_fails(lab: Lab) -> DoctorRequest:
+    lab.names["asr.test"] = "again"
+    return lab.ask("ws://asr.test:9/v1")
+
+
+def _full(lab: Lab) -> DoctorRequest:
+    """A port that takes no more connections."""
+    listener = lab.stack.enter_context(socket.socket())
+    listener.bind((HERE, 0))
+    listener.listen(0)
+    for _ in range(4):
+        waiting = lab.stack.enter_context(socket.socket())
+        waiting.setblocking(False)
+        waiting.connect_ex(listener.getsockname())
+    return lab.soon(f"ws://{HERE}:{listener.getsockname()[1]}/v1")
+
+
+def _nowhere(lab: Lab) -> DoctorRequest:
+    lab.names["asr.test"] = "255.255.255.255"
+    return lab.ask("ws://asr.test:9/v1")
+
+
+def _without_socks(lab: Lab) -> DoctorRequest:
+    lab.patch.setitem(sys.modules, "python_socks", None)
+    return lab.params(proxy=f"socks5://me:{CANARY}@{HERE}:{lab.server().split(':')[2].split('/')[0]}")
+
+
+def _too_young(lab: Lab) -> DoctorRequest:
+    async def refuse(*_: Any) -> None:
+        error = ssl.SSLCertVerificationError()
+        error.verify_code, error.verify_message = 9, "certificate is not yet valid"
+        raise error
+
+    lab.patch.setattr(network, "_tls_and_leave", refuse)
+    return lab.tls()
+
+
+def _no_certificates(lab: Lab) -> DoctorRequest:
+    (lab.folder / "empty.pem").write_text("nothing\n")
+    return lab.params(base_url="wss" + lab.server()[2:], ca_file=str(lab.folder / "empty.pem"))
+
+
+async def _takes_no_model(peer: Peer) -> None:
+    await peer.say({"type": "session.created", "session": {"type": "transcription"}})
+    update = await peer.heard("session.update")
+    details = {"type": "invalid_request_error", "code": "model_not_found", "message": f"no model for {KEY}"}
+    await peer.say({"type": "error", "error": {**details, "event_id": update["event_id"]}})
+
+
+def _measured(module: Any, name: str, limit: float, make: Make) -> Make:
+    """With *limit* as what is too slow."""
+
+    def made(lab: Lab) -> DoctorRequest:
+        lab.patch.setattr(module, name, limit)
+        return make(lab)
+
+    return made
+
+
+def _late(lab: Lab) -> DoctorRequest:
+    recognizer = ScriptedRecognizer([Line(SENTENCE, delay_s=0.5)] * 9)
+    request = lab.params(base_url=lab.server(recognizer=recognizer), finalize_timeout_ms=100)
+    return replace(request, speech=True)
+
+
+def _breaks(lab: Lab) -> DoctorRequest:
+    def fail() -> date:
+        raise ValueError(f"what {KEY} says")
+
+    lab.where(today=fail)
+    return lab.ask(lab.server())
+
+
+def _of_another_kind(lab: Lab) -> DoctorRequest:
+    params = {"turn_detection": "server_vad", "input_audio_transcription": {"model": "gpt-4o-transcribe"}}
+    return lab.graph({"base_url": lab.server(dialect="vllm"), **params})
+
+
+ALONE: tuple[Alone, ...] = (
+    Alone("name_late", _look_up_fails),
+    Alone("port_silent", _full),
+    Alone("no_route", _nowhere),
+    Alone("proxy_package", _without_socks),
+    Alone("certificate_early", _too_young),
+    Alone("ca_file_unusable", _no_certificates),
+    Alone("config_refused", lambda lab: lab.ask(lab.stack.enter_context(FakeServer(_takes_no_model)).url)),
+    Alone("unfit", _of_another_kind),
+    Alone("far_away", _measured(session_checks, "FAR_MS", 0.0, _plain)),
+    Alone("slow_text", _measured(speech, "SLOW_S", 0.0, lambda lab: lab.speak())),
+    Alone("finalize_short", _late),
+    Alone("check_failed", _breaks),
+)
