@@ -2,86 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import socket
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
-from doctor_cases import ALONE, CANARY, KEY, PAIRS, Alone, Lab, Make, Pair
-from doctor_lab import Authority
-from ten_packages.extension.openai_asr_python.devkit.cli.display import Display
-from ten_packages.extension.openai_asr_python.devkit.cli.doctor import doctor
+from doctor_cases import ALONE, PAIRS, Alone, Examined, Make, Pair
 from ten_packages.extension.openai_asr_python.devkit.doctor.examination import CHECKS
 from ten_packages.extension.openai_asr_python.devkit.doctor.troubles import TROUBLES
 from ten_packages.extension.openai_asr_python.transport import _KNOWS_PROXIES
 
 pytestmark = pytest.mark.socket
 ORDER = [check.id for check in CHECKS]
-
-
-@dataclass(frozen=True)
-class Examined:
-    """What the doctor said."""
-
-    code: int
-    report: dict[str, Any]
-
-    @property
-    def checks(self) -> dict[str, dict[str, Any]]:
-        return {check["id"]: check for check in self.report["checks"]}
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Authority]:
-    made: list[Authority] = []
-
-    def make() -> Authority:
-        if not made:
-            made.append(Authority(tmp_path_factory.mktemp("authority")))
-        return made[0]
-
-    return make
-
-
-@pytest.fixture
-def lab(tmp_path: Path, authority: Callable[[], Authority], monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    names: dict[str, str] = {}
-    real = socket.getaddrinfo
-
-    def look_up(host: Any, *more: Any, **named: Any) -> Any:
-        if str(host).endswith(".test") and host not in names:
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        if names.get(host) == "again":
-            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-        return real(names.get(host, host), *more, **named)
-
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    with contextlib.ExitStack() as stack:
-        yield Lab(stack, tmp_path, authority, monkeypatch, names)
-
-
-@pytest.fixture
-def examine(lab: Lab, capfd: pytest.CaptureFixture[str]) -> Callable[[Make], Examined]:
-    """Set something up, and let the doctor look at it. Whatever it is, the canary stays inside."""
-
-    def run(make: Make) -> Examined:
-        """Raises what `doctor` raises."""
-        request = make(lab)
-        capfd.readouterr()
-        code = doctor(request, Display(), lab.world)
-        written = capfd.readouterr()
-        assert CANARY not in written.out and CANARY not in written.err
-        return Examined(code, json.loads(written.out))
-
-    return run
 
 
 def runnable(pair: Pair) -> Pair:

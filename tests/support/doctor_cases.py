@@ -122,6 +122,18 @@ class Lab:
         self.world = replace(self.world, **world)
 
 
+@dataclass(frozen=True)
+class Examined:
+    """What the doctor said."""
+
+    code: int
+    report: dict[str, Any]
+
+    @property
+    def checks(self) -> dict[str, dict[str, Any]]:
+        return {check["id"]: check for check in self.report["checks"]}
+
+
 Make = Callable[[Lab], DoctorRequest]
 
 

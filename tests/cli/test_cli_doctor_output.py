@@ -1,0 +1,219 @@
+"""How `openai-asr doctor` shows what it found, what it leaves alone, and that it ends and keeps secrets."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doctor_cases import CANARY, HERE, KEY, SENTENCE, Examined, Lab, Make
+from doctor_lab import beside
+from raw_proxies import http_proxy, socks5_proxy
+from ten_packages.extension.openai_asr_python.devkit.cli.app import main
+from ten_packages.extension.openai_asr_python.devkit.cli.display import Display
+from ten_packages.extension.openai_asr_python.devkit.cli.doctor import doctor
+from ten_packages.extension.openai_asr_python.devkit.doctor import speech
+from ten_packages.extension.openai_asr_python.devkit.doctor.examination import CHECKS
+from ten_packages.extension.openai_asr_python.devkit.transcription import runner
+from ten_packages.extension.openai_asr_python.devkit.transcription.failure import CommandError
+from ten_packages.extension.openai_asr_python.transport import _KNOWS_PROXIES
+
+pytestmark = pytest.mark.socket
+
+
+def test_a_line_a_check_and_the_verdict(cli: Callable[..., Any], lab: Lab) -> None:
+    ran = cli("doctor", "--url", lab.server(), "--model", "gpt-transcribe", "--no-speech")
+    *lines, empty, verdict = ran.out.splitlines()
+    assert (ran.code, empty, verdict) == (0, "", "It would work.")
+    titles = [check.title for check in CHECKS]
+    assert [line for line, title in zip(lines, titles, strict=True) if title not in line] == []
+    shown = dict(zip(titles, lines, strict=True))
+    for title in ("DNS", "TLS"):
+        assert shown[title].startswith("not needed"), "a plain URL of this machine"
+    assert "Looking at ws://127.0.0.1" in ran.err
+
+
+def test_what_is_wrong_has_its_remedy_below(cli: Callable[..., Any], lab: Lab) -> None:
+    ran = cli("-q", "doctor", "--url", lab.server("quota"), "--model", "gpt-transcribe")
+    lines = ran.out.splitlines()
+    (at,) = (number for number, line in enumerate(lines) if line.startswith("failed"))
+    assert "insufficient_quota" in lines[at] and lines[at + 1].strip().startswith("Add credit")
+    assert lines[at + 1].startswith(" " * 12), "indented below what it is about"
+    assert [line.split()[-2:] for line in lines if line.startswith("skipped")] == [["Account", "failed"]] * 3
+    assert (ran.code, lines[-1], ran.err) == (1, "It would not work: Account failed.", "")
+
+
+def test_json_is_one_object(cli: Callable[..., Any], lab: Lab) -> None:
+    ran = cli("doctor", "--json", "--url", lab.server("bad-key"), "--model", "whisper-1")
+    report = json.loads(ran.out)
+    assert (ran.code, report["ok"], report["model"]) == (1, False, "whisper-1")
+    assert report["url"].startswith("ws://127.0.0.1:") and re.fullmatch(r"\d+\.\d+\.\d+.*", report["version"])
+    assert [check["id"] for check in report["checks"]] == [check.id for check in CHECKS]
+    by_id = {check["id"]: check for check in report["checks"]}
+    assert by_id["key"].keys() == {"id", "title", "status", "detail", "trouble", "remedy"}
+    assert by_id["tcp"]["ms"] >= 0 and by_id["echo"]["status"] == "skipped"
+
+
+def test_without_key_and_url_a_local_server_is_looked_at(cli: Callable[..., Any]) -> None:
+    """The one run at the speed of speech, by a real recogniser."""
+    ran = cli("doctor", "--json")
+    report = json.loads(ran.out)
+    assert ran.code == 0, report
+    heard = next(check for check in report["checks"] if check["id"] == "speech")
+    right = re.search(r"(\d+) of 11 words", heard["detail"])
+    assert right is not None and int(right[1]) >= 9
+    assert "a local server listens" in ran.err and "Nothing leaves this machine" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--timeout", "0"], "--timeout 0"),
+        (["--name", "voice"], "--graph"),
+        (["--local", "--url", "ws://127.0.0.1:9"], "--local"),
+        (["--graph", "/no/such/file"], "/no/such/file"),
+    ],
+)
+def test_wrong_use_is_told_in_a_sentence(cli: Callable[..., Any], arguments: list[str], word: str) -> None:
+    ran = cli("doctor", *arguments)
+    assert (ran.code, ran.out) == (2, "") and word in ran.err
+
+
+def test_another_addon_is_not_looked_at(lab: Lab) -> None:
+    (lab.folder / "graph.json").write_text(json.dumps({"nodes": [{"name": "stt", "addon": "deepgram_asr_python"}]}))
+    with pytest.raises(CommandError, match="deepgram_asr_python"):
+        doctor(replace(lab.ask(), graph=str(lab.folder / "graph.json")), Display(), lab.world)
+
+
+def test_of_a_graph_only_our_node_runs(examine: Callable[[Make], Examined]) -> None:
+    """Its other nodes may call services that cost money, and are not what is asked about."""
+
+    def make(lab: Lab) -> Any:
+        request = lab.params(dump=True, dump_path=str(lab.folder / "dump"), auto_connect=False)
+        file = lab.folder / "property.json"
+        app = json.loads(file.read_text())
+        app["ten"]["predefined_graphs"][0]["graph"]["nodes"].append({"name": "llm", "addon": "not_there"})
+        file.write_text(json.dumps(app))
+        return replace(request, speech=True)
+
+    examined = examine(make)
+    assert examined.code == 0 and SENTENCE in examined.checks["speech"]["detail"]
+    assert [path.name for path in Path(".").glob("dump*")] == []
+
+
+def test_a_key_that_is_missing_in_an_app_is_told(examine: Callable[[Make], Examined]) -> None:
+    """Without --graph a local server would be looked at; an app is to work as it is."""
+
+    def make(lab: Lab) -> Any:
+        lab.patch.delenv("OPENAI_API_KEY")
+        return lab.graph({})
+
+    examined = examine(make)
+    assert "params.api_key is unset" in examined.checks["configuration"]["detail"]
+    assert examined.checks["handshake"]["detail"] == "Configuration failed"
+
+
+@pytest.mark.parametrize("dialect", ["azure", "beta", "speaches", "vllm"])
+def test_every_kind_of_server_can_be_looked_at(dialect: str, examine: Callable[[Make], Examined]) -> None:
+    spoken = dialect != "vllm"  # it streams, and is not sent audio faster than it could hear it
+    examined = examine(lambda lab: lab.ask(lab.server(dialect=dialect), dialect=dialect, speech=spoken))
+    assert (examined.code, examined.report["verdict"]) == (0, "It would work.")
+    assert examined.checks["echo"]["status"] == ("not needed" if dialect == "vllm" else "ok")
+
+
+def test_a_secret_that_cannot_be_bought_is_the_keys_fault(examine: Callable[[Make], Examined]) -> None:
+    kind = "azure_ephemeral"
+    examined = examine(lambda lab: lab.ask(lab.server(dialect=kind, api_key="other"), dialect=kind))
+    assert examined.checks["key"]["trouble"] == "key_refused"
+
+
+# Proxies ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not _KNOWS_PROXIES, reason="websockets 14 takes no proxy")
+@pytest.mark.parametrize("kind", ["http", "socks5", "socks5h"])
+@pytest.mark.parametrize("trusted", [True, False])
+def test_tls_through_a_proxy(kind: str, trusted: bool, examine: Callable[[Make], Examined]) -> None:
+    asked: list[str] = []
+
+    def make(lab: Lab) -> Any:
+        request = lab.tls(trusted=trusted)
+        node = json.loads((lab.folder / "property.json").read_text())["ten"]["predefined_graphs"][0]["graph"]["nodes"]
+        params = node[0]["property"]["params"]
+        login = f"me:{CANARY}"
+        open_proxy = http_proxy if kind == "http" else socks5_proxy
+        port = lab.stack.enter_context(beside(lambda: open_proxy(asked, user=login)))
+        lab.graph({**params, "proxy": f"{kind}://{login}@{HERE}:{port}"})
+        return request
+
+    examined = examine(make)
+    assert examined.checks["proxy"]["status"] == "ok", examined.checks
+    assert len(asked) >= 2 and len(set(asked)) == 1
+    assert (examined.code, examined.checks["tls"].get("trouble")) == (
+        (0, None) if trusted else (1, "certificate_unknown")
+    )
+
+
+@pytest.mark.skipif(not _KNOWS_PROXIES, reason="websockets 14 takes no proxy")
+def test_the_environments_proxy_is_the_one_that_is_asked(examine: Callable[[Make], Examined]) -> None:
+    asked: list[str] = []
+
+    def make(lab: Lab) -> Any:
+        port = lab.stack.enter_context(beside(lambda: http_proxy(asked)))
+        lab.patch.setenv("ws_proxy", f"http://{HERE}:{port}")
+        return lab.ask(lab.server())
+
+    examined = examine(make)
+    assert examined.code == 0 and asked
+    assert "the environment's proxy" in examined.checks["proxy"]["detail"]
+
+
+# Ends, and secrets --------------------------------------------------------------------------------------------
+
+
+def test_a_server_that_falls_silent_does_not_hold_the_doctor_up(
+    examine: Callable[[Make], Examined], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "ANSWER_GRACE_S", 0.2)
+    begun = time.monotonic()
+    examined = examine(lambda lab: replace(lab.speak("swallow-event:type=completed"), timeout_s=0.4))
+    assert examined.checks["speech"]["trouble"] == "not_transcribed"
+    assert "--timeout" in examined.checks["speech"]["detail"]
+    assert time.monotonic() - begun < 10
+
+
+def test_ctrl_c_ends_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speech, "run_job", lambda *_, **__: (None, True))
+    with pytest.raises(KeyboardInterrupt):
+        doctor(lab.speak(), Display(), lab.world)
+
+
+def test_logs_at_every_level_keep_the_secrets(
+    lab: Lab, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Key, command, proxy, headers, URL: in a run that fails, with all that anybody logs."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    monkeypatch.setattr(logging.getLogger(), "level", logging.WARNING)
+    port = lab.stack.enter_context(beside(lambda: http_proxy([], user="me:right")))
+    secrets = {
+        "api_key_command": f"echo {KEY}",
+        "headers": {"X-Password": CANARY},
+        "organization": f"org-{CANARY}",
+        "project": f"proj_{CANARY}",
+        "strange": CANARY,
+    }
+    monkeypatch.delenv("OPENAI_API_KEY")
+    server = lab.server(api_key="another")
+    for more in ({}, {"proxy": f"http://me:{CANARY}@{HERE}:{port}"}):
+        lab.graph({**secrets, **more, "base_url": server.replace("ws://", f"ws://{CANARY}@") + f"?key={CANARY}"})
+        assert main(["-v", "-v", "doctor", "--graph", str(lab.folder), "--timeout", "2"]) == 1
+        written = capfd.readouterr()
+        assert "failed" in written.out
+        assert CANARY not in written.out + written.err
+        assert "sk-c" not in written.out, "not even the beginning of a key, as services quote it"
