@@ -110,7 +110,7 @@ def hide_secrets(redact: Redactor, values: Mapping[str, Any], environ: Mapping[s
 
 
 def _texts(value: Any) -> list[str]:
-    return [value, value.strip()] if isinstance(value, str) else []
+    return [value.strip()] if isinstance(value, str) else []
 
 
 def _secrets_of_url(url: str) -> list[str]:

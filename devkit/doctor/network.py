@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from websockets.exceptions import InvalidURI
 from websockets.uri import parse_uri
 
 from ...realtime.dialects.choice import DialectChoice
@@ -94,7 +95,7 @@ def _proxy_of(url: str, configured: str | None) -> Proxy | None:
 def _proxy_of_environment(url: str) -> str | None:
     """What the library would take; it has moved the function, and version 14 takes none."""
     for name in ("websockets.proxy", "websockets.uri"):
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(ImportError, InvalidURI):  # the dial says so, too
             find = getattr(importlib.import_module(name), "get_proxy", None)
             if find is not None:
                 found: str | None = find(parse_uri(url))

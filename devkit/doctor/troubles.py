@@ -65,7 +65,7 @@ _ALL = (
     Trouble("no_route", "tcp", _FAIL, "There is no way to that machine.",
             "Check the network of this machine, and {what}."),
     Trouble("proxy_login", "proxy", _FAIL, "The proxy wants a user name and a password, or others (407).",
-            "Write them into the URL of {what}: http://user:password@host:port."),
+            "Write user name and password into the URL of {what}, before the host."),
     Trouble("proxy_refuses", "proxy", _FAIL, "The proxy does not let us through to the server.",
             "Ask whoever runs the proxy to allow CONNECT to {host}:{port}, or go around it with NO_PROXY={host}."),
     Trouble("proxy_failed", "proxy", _FAIL, "What is taken for a proxy does not behave like one.",

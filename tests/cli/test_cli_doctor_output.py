@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import re
+import socket
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,10 +20,14 @@ from raw_proxies import http_proxy, socks5_proxy
 from ten_packages.extension.openai_asr_python.devkit.cli.app import main
 from ten_packages.extension.openai_asr_python.devkit.cli.display import Display
 from ten_packages.extension.openai_asr_python.devkit.cli.doctor import doctor
-from ten_packages.extension.openai_asr_python.devkit.doctor import speech
+from ten_packages.extension.openai_asr_python.devkit.doctor import network, speech
+from ten_packages.extension.openai_asr_python.devkit.doctor.case import hide_secrets
 from ten_packages.extension.openai_asr_python.devkit.doctor.examination import CHECKS
+from ten_packages.extension.openai_asr_python.devkit.server.errors import invalid_request
+from ten_packages.extension.openai_asr_python.devkit.server.handshake import Refusal
 from ten_packages.extension.openai_asr_python.devkit.transcription import runner
 from ten_packages.extension.openai_asr_python.devkit.transcription.failure import CommandError
+from ten_packages.extension.openai_asr_python.telemetry import Redactor
 from ten_packages.extension.openai_asr_python.transport import _KNOWS_PROXIES
 
 pytestmark = pytest.mark.socket
@@ -209,11 +215,62 @@ def test_logs_at_every_level_keep_the_secrets(
         "strange": CANARY,
     }
     monkeypatch.delenv("OPENAI_API_KEY")
-    server = lab.server(api_key="another")
+
+    def refuse(_: object) -> Refusal:
+        return Refusal(invalid_request("model_not_found", f"sk-c***89, or {KEY}, may not use it"), 4000)
+
+    server = lab.server(refuse=refuse)
     for more in ({}, {"proxy": f"http://me:{CANARY}@{HERE}:{port}"}):
-        lab.graph({**secrets, **more, "base_url": server.replace("ws://", f"ws://{CANARY}@") + f"?key={CANARY}"})
+        lab.graph({**secrets, **more, "base_url": f"{server}?key={CANARY}"})
         assert main(["-v", "-v", "doctor", "--graph", str(lab.folder), "--timeout", "2"]) == 1
         written = capfd.readouterr()
-        assert "failed" in written.out
         assert CANARY not in written.out + written.err
         assert "sk-c" not in written.out, "not even the beginning of a key, as services quote it"
+        assert ("model_not_found: *** or ***, may not use it" in written.out) is not bool(more)
+        assert ("wants another login" in written.out) is bool(more)
+
+
+def test_a_check_that_breaks_leaves_no_secret_in_the_log(
+    lab: Lab, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    monkeypatch.setattr(logging.getLogger(), "level", logging.WARNING)
+
+    def fail(*_: object) -> None:
+        raise ValueError(f"what {KEY} says")
+
+    monkeypatch.setattr(network, "_connect_and_leave", fail)
+    lab.graph({"base_url": lab.server()})
+    assert main(["-v", "doctor", "--graph", str(lab.folder)]) == 1
+    written = capfd.readouterr()
+    assert "ValueError in the check itself" in written.out and "ValueError: what *** says" in written.err
+    assert CANARY not in written.out + written.err
+
+
+def test_every_place_of_a_secret_is_known() -> None:
+    redact = Redactor()
+    values = {
+        "api_key": "sk-first-secret", "api_key_command": " print-second ", "organization": "third-org",
+        "project": "fourth-project", "headers": {"x": "fifth-value"}, "proxy": "http://sixth:seven%21th@proxy:1",
+        "base_url": "wss://eighth:ninth-password@host/v1?token=tenth-token&model=gpt-transcribe",
+    }  # fmt: skip
+    hide_secrets(redact, values, {"OPENAI_API_KEY": "sk-from-outside", "HTTPS_PROXY": "http://me:eleventh@p:1"})
+    said = "sk-first-secret print-second third-org fourth-project fifth-value seven!th ninth-password tenth-token"
+    assert redact(f"{said} sk-from-outside eleventh").split() == ["***"] * 10
+    assert redact("gpt-transcribe at wss://host/v1 proxy") == "gpt-transcribe at wss://host/v1 proxy"
+
+
+def test_a_name_service_that_hangs_does_not_hold_the_doctor_up(
+    examine: Callable[[Make], Examined], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+
+    def make(lab: Lab) -> Any:
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [] if release.wait(30) else None)
+        return lab.soon("ws://asr.test:9/v1")
+
+    try:
+        examined = examine(make)
+    finally:
+        release.set()
+    assert examined.checks["dns"]["trouble"] == "name_late"

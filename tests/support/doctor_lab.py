@@ -93,7 +93,11 @@ async def tls_front(port: int, certificate: tuple[Path, Path]) -> AsyncIterator[
         tasks.add(task)
         with contextlib.suppress(OSError, asyncio.CancelledError):
             there, back = await asyncio.open_connection("127.0.0.1", port)
-            await asyncio.gather(copy(reader, back), copy(there, writer))
+            try:
+                await asyncio.gather(copy(reader, back), copy(there, writer))
+            finally:
+                back.transport.abort()
+        writer.transport.abort()
 
     server = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=context)
     try:

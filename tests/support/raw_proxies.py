@@ -22,7 +22,10 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int, yes: bytes) -> None:
     there, back = await asyncio.open_connection(host, port)
     writer.write(yes)
-    await asyncio.gather(_copy(reader, back), _copy(there, writer))
+    try:
+        await asyncio.gather(_copy(reader, back), _copy(there, writer))
+    finally:
+        back.transport.abort()
 
 
 @contextlib.asynccontextmanager
