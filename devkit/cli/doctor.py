@@ -118,8 +118,8 @@ def _say_where(request: DoctorRequest, graph: TranscriptionGraph, display: Displ
     with contextlib.suppress(CommandError):
         destination = destination_of(graph, url_given=True)
         if destination is not None:
-            sample = ", with four seconds of a recording of ours" if request.speech else ""
-            display.notice(f"Looking at {destination.url} (model {destination.model}){sample}.")
+            sample = " Four seconds of a recording of ours are sent there." if request.speech else ""
+            display.notice(f"Looking at {destination.url} (model {destination.model}).{sample}")
 
 
 def _needs_local(request: DoctorRequest, graph: TranscriptionGraph) -> bool:

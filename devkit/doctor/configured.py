@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from datetime import date
 
 from ...audio import vad
 from ...config import OpenAIASRConfig
@@ -88,7 +89,13 @@ def check_model(case: Case) -> Finding:
 def check_end(case: Case) -> Finding:
     """The model's announced last day."""
     model = case.settings.input_audio_transcription.model
-    rules, notice = rules_for(model), shutdown_notice(model, case.world.today())
-    if notice is not None:
-        return trouble("model_ending", notice, replacements=" or ".join(rules.replacements))
-    return ok(f"announced for {rules.shutdown_date}" if rules.shutdown_date else "none is announced")
+    today = case.world.today()
+    rules = rules_for(model)
+    if rules.shutdown_date is None:
+        return ok("none is announced")
+    left = (date.fromisoformat(rules.shutdown_date) - today).days
+    when = f"in {left} days" if left >= 0 else "which is past: sessions may be refused"
+    detail = f"announced for {rules.shutdown_date}, {when}"
+    if shutdown_notice(model, today) is None:
+        return ok(detail)
+    return trouble("model_ending", detail, replacements=" or ".join(rules.replacements))

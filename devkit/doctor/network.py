@@ -10,7 +10,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import datetime, timezone
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -27,7 +27,6 @@ from .troubles import trouble
 from .tunnel import ProxyFailed, ProxyLogin, ProxyRefused, open_tunnel
 
 T = TypeVar("T")
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 ENDING_DAYS = 14
 _TROUBLE_OF_CERTIFICATE = {
     9: "certificate_early", 10: "certificate_expired", 62: "certificate_other_host", 64: "certificate_other_host",
@@ -93,13 +92,22 @@ def _proxy_of(url: str, configured: str | None) -> Proxy | None:
 
 
 def _proxy_of_environment(url: str) -> str | None:
-    """What the library would take; it has moved the function, and version 14 takes none."""
+    """What the library would take."""
+    find = _finder()
+    try:
+        found: str | None = None if find is None else find(parse_uri(url))
+    except InvalidURI:  # the dial says so, too
+        return None
+    return found
+
+
+def _finder() -> Callable[[Any], str | None] | None:
+    """The library's own way to find a proxy, which it has moved; version 14 knows none."""
     for name in ("websockets.proxy", "websockets.uri"):
-        with contextlib.suppress(ImportError, InvalidURI):  # the dial says so, too
-            find = getattr(importlib.import_module(name), "get_proxy", None)
+        with contextlib.suppress(ImportError):
+            find: Callable[[Any], str | None] | None = getattr(importlib.import_module(name), "get_proxy", None)
             if find is not None:
-                found: str | None = find(parse_uri(url))
-                return found
+                return find
     return None
 
 
@@ -152,6 +160,8 @@ def check_proxy(case: Case) -> Finding:
     if proxy is None:
         return not_needed("no proxy is set")
     where = f"the proxy {proxy.host}:{proxy.port} ({proxy.place})"
+    if _finder() is None:
+        return trouble("proxy_package", "websockets 14 takes no proxy", requirements="'websockets>=15'")
     begun = time.perf_counter()
     try:
         asyncio.run(_tunnel_and_leave(route, case.timeout_s))
