@@ -197,6 +197,13 @@ async def test_the_key_does_not_go_where_a_redirect_points() -> None:
     assert (refused.status, went) == (307, [])
 
 
+async def test_a_redirect_to_a_page_is_told_as_one() -> None:
+    async with raw_server(b"HTTP/1.1 301 M\r\nLocation: https://x.test/\r\nContent-Length: 2\r\n\r\nno") as url:
+        refused = await refusal(url)
+    assert (refused.status, str(refused)) == (301, "HTTP 301 instead of an upgrade")
+    assert (refused.headers["Location"], refused.body) == ("https://x.test/", b"no")
+
+
 # Proxies ------------------------------------------------------------------------------------------------------
 
 

@@ -8,11 +8,12 @@ import importlib
 import ipaddress
 import socket
 import ssl
+import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from websockets.exceptions import InvalidURI
@@ -24,9 +25,8 @@ from ..transcription.destination import is_on_this_machine
 from .case import Case
 from .report import Finding, not_needed, ok
 from .troubles import trouble
-from .tunnel import ProxyFailed, ProxyLogin, ProxyRefused, open_tunnel
+from .tunnel import ProxyFailed, ProxyLogin, ProxyRefused, Streams, open_tunnel, shake_hands
 
-T = TypeVar("T")
 ENDING_DAYS = 14
 _TROUBLE_OF_CERTIFICATE = {
     9: "certificate_early", 10: "certificate_expired", 62: "certificate_other_host", 64: "certificate_other_host",
@@ -34,6 +34,8 @@ _TROUBLE_OF_CERTIFICATE = {
 "By OpenSSL's number of what is wrong; all others are about who signed it."
 _PORTS = {"http": 80, "https": 443}
 _SOCKS_PORT = 1080
+TLS_IN_TLS = sys.version_info >= (3, 11)
+"Whether the transport can go through an https proxy to a wss server."
 
 
 class Proxy(NamedTuple):
@@ -188,8 +190,8 @@ def check_tls(case: Case) -> Finding:
         if is_on_this_machine(route.url):
             return not_needed("ws:// on this machine")
         return trouble("plain_text", f"ws:// to {route.host}: nothing is encrypted")
-    if route.proxy is not None and route.proxy.scheme == "https":
-        return not_needed("inside the TLS of the proxy; the handshake shows it")
+    if route.proxy is not None and route.proxy.scheme == "https" and not TLS_IN_TLS:
+        return trouble("tls_in_tls", f"through the https proxy {route.proxy.host}")
     ca_file = case.settings.ca_file
     begun = time.perf_counter()
     try:
@@ -246,25 +248,22 @@ async def _resolve(host: str, port: int, timeout_s: float) -> list[str]:
 
 
 async def _connect_and_leave(host: str, port: int, timeout_s: float) -> None:
-    _, writer = await _in_time(asyncio.open_connection(host, port), timeout_s)
+    _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), timeout_s)
     writer.transport.abort()
 
 
 async def _tunnel_and_leave(route: Route, timeout_s: float) -> None:
-    async with _tunnel(route, timeout_s):
-        pass
+    _, writer = await asyncio.wait_for(_reach(route), timeout_s)
+    writer.transport.abort()
 
 
-@contextlib.asynccontextmanager
-async def _tunnel(route: Route, timeout_s: float) -> AsyncIterator[socket.socket | None]:
+async def _reach(route: Route) -> Streams:
+    """A connection to the server, through the proxy if there is one."""
     proxy = route.proxy
-    assert proxy is not None
+    if proxy is None:
+        return await asyncio.open_connection(route.host, route.port)
     tls = await tls_context(None) if proxy.scheme == "https" else None
-    tunnel = await _in_time(open_tunnel(proxy, route.host, route.port, tls), timeout_s)
-    try:
-        yield tunnel.socket
-    finally:
-        tunnel.close()
+    return await open_tunnel(proxy, route.host, route.port, tls)
 
 
 async def _tls_and_leave(route: Route, ca_file: str | None, timeout_s: float) -> tuple[str, float]:
@@ -274,23 +273,13 @@ async def _tls_and_leave(route: Route, ca_file: str | None, timeout_s: float) ->
     except OSError as error:
         why = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror or "it cannot be read"
         raise _CaFileUnusable(why) from None
-    if route.proxy is None:
-        return await _tls(context, route, timeout_s, host=route.host, port=route.port)
-    async with _tunnel(route, timeout_s) as sock:
-        return await _tls(context, route, timeout_s, sock=sock)
-
-
-async def _tls(context: ssl.SSLContext, route: Route, timeout_s: float, **to: Any) -> tuple[str, float]:
-    opening = asyncio.open_connection(ssl=context, server_hostname=route.host, **to)
-    _, writer = await _in_time(opening, timeout_s)
-    session = writer.get_extra_info("ssl_object")
-    certificate = session.getpeercert()
-    writer.transport.abort()
-    return session.version(), ssl.cert_time_to_seconds(certificate["notAfter"])
-
-
-async def _in_time(doing: Coroutine[Any, Any, T], timeout_s: float) -> T:
-    return await asyncio.wait_for(doing, timeout_s)
+    streams = await asyncio.wait_for(_reach(route), timeout_s)
+    try:
+        session = await asyncio.wait_for(shake_hands(streams, context, route.host), timeout_s)
+    finally:
+        streams[1].transport.abort()
+    certificate = session.getpeercert() or {}
+    return session.version() or "TLS", ssl.cert_time_to_seconds(str(certificate["notAfter"]))
 
 
 def _is_address(host: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from ...realtime import events as ev
 from ...realtime.messages import decode_json
 from ...realtime.options import SessionOptions
 from ...transport import Endpoint, Receiver, Transport, TransportRefused, dial_websocket
+
+log = logging.getLogger(__name__)
 
 PINGS = 3
 UPGRADED = 101
@@ -66,6 +69,8 @@ class Seen:
 
 async def look(options: SessionOptions, endpoint: Endpoint, timeout_s: float, now: Callable[[], float]) -> Seen:
     """Dial, configure, ping, hang up. Takes a few times *timeout_s* at most; nothing a server does makes it raise."""
+    # A library that stumbles over a connection's end tells the loop, with a traceback; what it means is told below.
+    asyncio.get_running_loop().set_exception_handler(_note)
     seen = Seen()
     wire = _Wire(seen, now)
     listener = _Listener(seen)
@@ -84,6 +89,10 @@ async def look(options: SessionOptions, endpoint: Endpoint, timeout_s: float, no
         # A secret was to be bought first, over HTTP, and the socket was never dialled.
         seen.status, seen.key_sent = int(ended.code), True
     return seen
+
+
+def _note(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    log.info("%s", context.get("message", "an error in a callback"), exc_info=context.get("exception"))
 
 
 class _Listener(OpenAIASRListener):

@@ -89,6 +89,9 @@ _ALL = (
             "Name a PEM file with certificates in params.ca_file."),
     Trouble("no_tls", "tls", _FAIL, "What listens there does not speak TLS, or breaks it off.",
             "Use ws:// in params.base_url if the server has no TLS; else check its port."),
+    Trouble("tls_in_tls", "tls", _FAIL, "An https proxy before a wss:// server is TLS inside of TLS, which "
+            "Python 3.10 cannot do.",
+            "Run TEN with Python 3.11 or newer, or use an http:// proxy."),
     Trouble("path_wrong", "handshake", _FAIL, "There is no Realtime service at that path (404).",
             "Check the path in params.base_url; it usually ends in /v1. Azure: check the deployment."),
     Trouble("forbidden", "handshake", _FAIL, "The server forbids it (403): some do for a path they do not have.",

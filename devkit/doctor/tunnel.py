@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import importlib
 import socket
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from .network import Proxy
 
-_LONGEST_ANSWER = 16 * 1024
+_CHUNK = 16 * 1024
 _LOGIN_NEEDED = 407
 
 
@@ -29,72 +28,49 @@ class ProxyFailed(Exception):
     """It does not speak as such a proxy does."""
 
 
-class Tunnel:
-    """A connection through a proxy."""
-
-    def __init__(self, opened: socket.socket | asyncio.StreamWriter) -> None:
-        self._opened = opened
-
-    @property
-    def socket(self) -> socket.socket | None:
-        """What to go on with; None inside of TLS."""
-        return self._opened if isinstance(self._opened, socket.socket) else None
-
-    def close(self) -> None:
-        """Hang up."""
-        if isinstance(self._opened, asyncio.StreamWriter):
-            self._opened.transport.abort()
-        else:
-            self._opened.close()
+Streams: TypeAlias = "tuple[asyncio.StreamReader, asyncio.StreamWriter]"
 
 
-async def open_tunnel(proxy: Proxy, host: str, port: int, tls: ssl.SSLContext | None) -> Tunnel:
+async def open_tunnel(proxy: Proxy, host: str, port: int, tls: ssl.SSLContext | None) -> Streams:
     """Connect to *host* through *proxy*; *tls* is for a proxy that wants TLS itself.
 
     Raises ProxyLogin, ProxyRefused, ProxyFailed, OSError, EOFError, and ImportError for what a SOCKS proxy needs.
     """
     if proxy.scheme.startswith("socks"):
-        return Tunnel(await _through_socks(proxy, host, port))
-    if tls is not None:
-        reader, writer = await asyncio.open_connection(proxy.host, proxy.port, ssl=tls)
+        return await asyncio.open_connection(sock=await _through_socks(proxy, host, port))
+    reader, writer = await asyncio.open_connection(proxy.host, proxy.port, ssl=tls)
+    try:
         writer.write(_connect_request(proxy, host, port))
         _judge(await reader.readuntil(b"\r\n\r\n"))
-        return Tunnel(writer)
-    loop = asyncio.get_running_loop()
-    sock = await _connected(proxy.host, proxy.port)
-    try:
-        await loop.sock_sendall(sock, _connect_request(proxy, host, port))
-        answer = b""
-        # Byte by byte: what comes behind the head is the server's.
-        while not answer.endswith(b"\r\n\r\n"):
-            byte = await loop.sock_recv(sock, 1)
-            if not byte or len(answer) > _LONGEST_ANSWER:
-                raise ProxyFailed("it hangs up" if not byte else "its answer has no end")
-            answer += byte
-        _judge(answer)
+    except asyncio.LimitOverrunError:
+        writer.transport.abort()
+        raise ProxyFailed("its answer has no end") from None
     except BaseException:
-        sock.close()
+        writer.transport.abort()
         raise
-    return Tunnel(sock)
+    return reader, writer
 
 
-async def _connected(host: str, port: int) -> socket.socket:
-    loop = asyncio.get_running_loop()
-    problem: OSError = ConnectionError("no address")
-    for family, kind, protocol, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        sock = socket.socket(family, kind, protocol)
-        sock.setblocking(False)
+async def shake_hands(streams: Streams, context: ssl.SSLContext, host: str) -> ssl.SSLObject:
+    """TLS on whatever *streams* go through, TLS of a proxy's included; asyncio's own way hides why that fails.
+
+    Raises ssl.SSLError, OSError.
+    """
+    reader, writer = streams
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = context.wrap_bio(incoming, outgoing, server_hostname=host)
+    while True:
         try:
-            await loop.sock_connect(sock, address)
-        except OSError as error:
-            sock.close()
-            problem = error
-        except BaseException:
-            sock.close()
-            raise
+            session.do_handshake()
+        except ssl.SSLWantReadError:
+            writer.write(outgoing.read())
+            data = await reader.read(_CHUNK)
+            if not data:
+                raise ConnectionResetError("the connection ended in the handshake") from None
+            incoming.write(data)
         else:
-            return sock
-    raise problem
+            writer.write(outgoing.read())
+            return session
 
 
 def _connect_request(proxy: Proxy, host: str, port: int) -> bytes:
@@ -137,6 +113,4 @@ async def _through_socks(proxy: Proxy, host: str, port: int) -> socket.socket:
         raise ProxyRefused(f"SOCKS error {code}") from None
     except (socks.ProxyConnectionError, socks.ProxyTimeoutError) as error:
         raise ProxyFailed(type(error).__name__) from None
-    with contextlib.suppress(OSError):
-        opened.setblocking(False)
     return opened

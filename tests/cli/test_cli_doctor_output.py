@@ -152,13 +152,10 @@ def test_tls_through_a_proxy(kind: str, trusted: bool, examine: Callable[[Make],
 
     def make(lab: Lab) -> Any:
         request = lab.tls(trusted=trusted)
-        node = json.loads((lab.folder / "property.json").read_text())["ten"]["predefined_graphs"][0]["graph"]["nodes"]
-        params = node[0]["property"]["params"]
         login = f"me:{CANARY}"
         open_proxy = http_proxy if kind == "http" else socks5_proxy
         port = lab.stack.enter_context(beside(lambda: open_proxy(asked, user=login)))
-        lab.graph({**params, "proxy": f"{kind}://{login}@{HERE}:{port}"})
-        return request
+        return lab.changed(request, proxy=f"{kind}://{login}@{HERE}:{port}")
 
     examined = examine(make)
     assert examined.checks["proxy"]["status"] == "ok", examined.checks
@@ -166,6 +163,16 @@ def test_tls_through_a_proxy(kind: str, trusted: bool, examine: Callable[[Make],
     assert (examined.code, examined.checks["tls"].get("trouble")) == (
         (0, None) if trusted else (1, "certificate_unknown")
     )
+
+
+@pytest.mark.parametrize("address", [HERE, "127.0.0.9"])
+def test_tls_inside_of_the_tls_of_a_proxy(address: str, examine: Callable[[Make], Examined]) -> None:
+    if LIBRARY < 15 or not network.TLS_IN_TLS:
+        return
+    examined = examine(lambda lab: lab.https_proxy(lab.tls(address)))
+    assert examined.checks["proxy"]["status"] == "ok"
+    assert examined.checks["tls"].get("trouble") == (None if address == HERE else "certificate_other_host")
+    assert examined.code == (0 if address == HERE else 1)
 
 
 def test_the_environments_proxy_is_the_one_that_is_asked(examine: Callable[[Make], Examined]) -> None:

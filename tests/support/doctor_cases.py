@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import socket
 import ssl
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -19,14 +17,13 @@ import pytest
 from doctor_lab import Authority, answering, beside, tls_front
 from raw_proxies import http_proxy
 from ten_packages.extension.openai_asr_python.devkit.cli.doctor import DoctorRequest
-from ten_packages.extension.openai_asr_python.devkit.doctor import network, session_checks, speech
 from ten_packages.extension.openai_asr_python.devkit.doctor.case import World
 from ten_packages.extension.openai_asr_python.devkit.doctor.installed import Package, our_requirements
 from ten_packages.extension.openai_asr_python.devkit.server.app import run_in_thread
 from ten_packages.extension.openai_asr_python.devkit.server.errors import invalid_request
 from ten_packages.extension.openai_asr_python.devkit.server.handshake import Refusal
 from ten_packages.extension.openai_asr_python.devkit.server.scripted_recognizer import Line, ScriptedRecognizer
-from wire_servers import FakeServer, Peer, black_hole, dead_port
+from wire_servers import black_hole, dead_port
 
 CANARY = "canary-0123456789"
 KEY = f"sk-{CANARY}"
@@ -71,7 +68,7 @@ class Lab:
 
     def soon(self, url: str, **request: Any) -> DoctorRequest:
         """The same, waiting hardly at all: for what never answers."""
-        return self.ask(url, timeout_s=0.4, **request)
+        return self.ask(url, timeout_s=0.8, **request)
 
     def graph(self, params: dict[str, Any], **top: Any) -> DoctorRequest:
         """A graph of an app whose recogniser has *params*."""
@@ -93,16 +90,31 @@ class Lab:
         ca_file = {"ca_file": str(self.authority().file)} if trusted else {}
         return self.params(base_url=f"wss://{host}:{front}/v1", **ca_file)
 
+    def changed(self, request: DoctorRequest, **params: Any) -> DoctorRequest:
+        """The graph of *request*, with more parameters."""
+        app = json.loads((self.folder / "property.json").read_text())
+        (node,) = app["ten"]["predefined_graphs"][0]["graph"]["nodes"]
+        self.graph({**node["property"]["params"], **params})
+        return request
+
+    def https_proxy(self, request: DoctorRequest) -> DoctorRequest:
+        """The same behind a proxy that is spoken to by TLS."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.authority().certificate(HERE, 90))
+        self.patch.setenv("SSL_CERT_FILE", str(self.authority().file))
+        port = self.stack.enter_context(beside(functools.partial(http_proxy, [], tls=context)))
+        return self.changed(request, proxy=f"https://{HERE}:{port}")
+
     def proxy(self, login: str, *, wanted: str = "", answer: bytes | None = None) -> DoctorRequest:
         """A local server behind a proxy that wants the login *wanted*, or gives everybody *answer*."""
         make = functools.partial(answering, answer) if answer else functools.partial(http_proxy, [], user=wanted)
         port = self.stack.enter_context(beside(make))
         return self.params(proxy=f"http://{login}{HERE}:{port}")
 
-    def answering(self, head: str | None, *, upgraded: bool = True) -> str:
+    def answering(self, head: str) -> str:
         """URL of somebody who answers every request with *head*."""
-        answer = None if head is None else f"{head}\r\nContent-Length: 0\r\n\r\n".encode()
-        port = self.stack.enter_context(beside(functools.partial(answering, answer, upgraded=upgraded)))
+        answer = f"{head}\r\nContent-Length: 0\r\n\r\n".encode()
+        port = self.stack.enter_context(beside(functools.partial(answering, answer)))
         return f"ws://{HERE}:{port}/v1"
 
     def speak(self, *faults: str, line: Line | str = SENTENCE, **request: Any) -> DoctorRequest:
@@ -187,7 +199,8 @@ def _deaf(lab: Lab) -> DoctorRequest:
     return lab.soon(lab.stack.enter_context(black_hole()))
 
 
-def _plain(lab: Lab) -> DoctorRequest:
+def plain(lab: Lab) -> DoctorRequest:
+    """A local server that is in order."""
     return lab.ask(lab.server())
 
 
@@ -216,11 +229,11 @@ _OTHER = Package("other", "1.0", ("websockets<16", "numpy; extra == 'x'"))
 _FITTING = Package("other", "1.0", ("websockets<17",))
 
 PAIRS: tuple[Pair, ...] = (
-    Pair("python_too_old", _then(_plain, python=(3, 9, 1)), _then(_plain, python=(3, 10, 0)), "3.10 to 3.13"),
-    Pair("python_untested", _then(_plain, python=(3, 14, 0)), _then(_plain, python=(3, 13, 5)), "3.10 to 3.13"),
-    Pair("package_range", _then(_plain, packages=packages(websockets="18.1")), _plain, 'install "websockets<18,>=14"'),
-    Pair("package_missing", _then(_plain, packages=packages(msgspec=None)), _plain, 'install "msgspec>=0.18"'),
-    Pair("sibling_broken", _then(_plain, packages=packages(_OTHER)), _then(_plain, packages=packages(_FITTING)),
+    Pair("python_too_old", _then(plain, python=(3, 9, 1)), _then(plain, python=(3, 10, 0)), "3.10 to 3.13"),
+    Pair("python_untested", _then(plain, python=(3, 14, 0)), _then(plain, python=(3, 13, 5)), "3.10 to 3.13"),
+    Pair("package_range", _then(plain, packages=packages(websockets="18.1")), plain, 'install "websockets<18,>=14"'),
+    Pair("package_missing", _then(plain, packages=packages(msgspec=None)), plain, 'install "msgspec>=0.18"'),
+    Pair("sibling_broken", _then(plain, packages=packages(_OTHER)), _then(plain, packages=packages(_FITTING)),
          'pip install "websockets<16,<18,>=14"'),
     Pair("pins_apart", lambda lab: lab.sibling("websockets==12.0"), lambda lab: lab.sibling("websockets>=15"),
          "ten_packages/extension/other_asr/requirements.txt"),
@@ -236,11 +249,11 @@ PAIRS: tuple[Pair, ...] = (
                                                  turn_detection="server_vad"),
          lambda lab: lab.params(model="gpt-live-transcribe", input_audio_transcription={},
                                 turn_detection="local_vad"), 'use "local_vad"'),
-    Pair("left_out", lambda lab: lab.params(include=["item.input_audio_transcription.logprobs"]), _plain, "models"),
+    Pair("left_out", lambda lab: lab.params(include=["item.input_audio_transcription.logprobs"]), plain, "models"),
     Pair("model_ending", _then(_whisper, today=lambda: date(2027, 3, 1)),
          _then(_whisper, today=lambda: date(2026, 1, 1)), "to gpt-live-transcribe"),
     Pair("name_unknown", _named("nowhere.test"), _named("asr.test"), "nowhere.test"),
-    Pair("port_closed", _closed, _plain, "Start the server"),
+    Pair("port_closed", _closed, plain, "Start the server"),
     Pair("proxy_login", lambda lab: lab.proxy(f"me:{CANARY}@", wanted="me:other"),
          lambda lab: lab.proxy(f"me:{CANARY}@", wanted=f"me:{CANARY}"), "URL of params.proxy"),
     Pair("proxy_refuses", lambda lab: lab.proxy("", answer=b"HTTP/1.1 403 No\r\n\r\n"), lambda lab: lab.proxy(""),
@@ -253,17 +266,17 @@ PAIRS: tuple[Pair, ...] = (
     Pair("certificate_other_host", lambda lab: lab.tls(address="127.0.0.9"), lambda lab: lab.tls(), HERE),
     Pair("certificate_unknown", lambda lab: lab.tls(trusted=False), lambda lab: lab.tls(), "params.ca_file"),
     Pair("no_tls", lambda lab: lab.params(base_url=lab.server().replace("ws:", "wss:")), lambda lab: lab.tls(), "ws://"),
-    Pair("path_wrong", _http(404), _plain, "ends in /v1"),
-    Pair("forbidden", _http(403), _plain, "the key's rights"),
-    Pair("overloaded", _http(429), _plain, "Wait"),
-    Pair("service_down", _http(503), _plain, "status page"),
-    Pair("no_websocket", lambda lab: lab.ask(lab.answering("HTTP/1.1 200 OK")), _plain, "Realtime service"),
+    Pair("path_wrong", _http(404), plain, "ends in /v1"),
+    Pair("forbidden", _http(403), plain, "the key's rights"),
+    Pair("overloaded", _http(429), plain, "Wait"),
+    Pair("service_down", _http(503), plain, "status page"),
+    Pair("no_websocket", lambda lab: lab.ask(lab.answering("HTTP/1.1 200 OK")), plain, "Realtime service"),
     Pair("redirected", lambda lab: lab.ask(lab.answering(f"HTTP/1.1 302 Found\r\nLocation: http://x.test/v1?key={KEY}")),
-         _plain, "http://x.test/v1"),
-    Pair("no_http", lambda lab: lab.ask(lab.answering("220 mail.test ESMTP")), _plain, "host and port"),
-    Pair("handshake_late", _deaf, _plain, "--timeout"),
-    Pair("mute", _faulty("mute", soon=True), _plain, "--timeout"),
-    Pair("thrown_out", _faulty("close:after=0,code=1011"), _plain, "status page"),
+         plain, "http://x.test/v1"),
+    Pair("no_http", lambda lab: lab.ask(lab.answering("220 mail.test ESMTP")), plain, "host and port"),
+    Pair("handshake_late", _deaf, plain, "--timeout"),
+    Pair("mute", _faulty("mute", soon=True), plain, "--timeout"),
+    Pair("thrown_out", _faulty("close:after=0,code=1011"), plain, "status page"),
     Pair("key_refused", lambda lab: lab.ask(lab.server(api_key="another")),
          lambda lab: lab.ask(lab.server(api_key=KEY)), "Check OPENAI_API_KEY"),
     Pair("key_missing", _keyless(lambda lab: lab.ask(lab.server(api_key=KEY))),
@@ -271,118 +284,13 @@ PAIRS: tuple[Pair, ...] = (
     Pair("key_command", _command("exit 3"), _command(f"echo {KEY}"), "api_key_command in a shell"),
     Pair("wrong_account", _refused("mismatched_project"), lambda lab: lab.params(project=f"proj_{CANARY}"),
          "params.project"),
-    Pair("no_credit", _faulty("quota"), _plain, "Add credit"),
-    Pair("echo_other", _faulty("wrong-echo"), _plain, "another model"),
-    Pair("echo_differs", _faulty("wrong-echo:field=noise-reduction"), _plain, "Remove the option"),
-    Pair("echo_missing", _faulty("swallow-event:type=session.updated", soon=True), _plain, "params.dialect"),
-    Pair("no_pong", _faulty("no-pong", soon=True), _plain, "control frames"),
-    Pair("clock_wrong", _then(_plain, now=lambda: time.time() + 90), _plain, "NTP"),
+    Pair("no_credit", _faulty("quota"), plain, "Add credit"),
+    Pair("echo_other", _faulty("wrong-echo"), plain, "another model"),
+    Pair("echo_differs", _faulty("wrong-echo:field=noise-reduction"), plain, "Remove the option"),
+    Pair("echo_missing", _faulty("swallow-event:type=session.updated", soon=True), plain, "params.dialect"),
+    Pair("no_pong", _faulty("no-pong", soon=True), plain, "control frames"),
+    Pair("clock_wrong", _then(plain, now=lambda: time.time() + 90), plain, "NTP"),
     Pair("no_text", lambda lab: lab.speak("empty-final", line=""), lambda lab: lab.speak(), "Check the model"),
     Pair("not_transcribed", lambda lab: lab.speak("fail-item"), lambda lab: lab.speak(), "-v"),
     Pair("few_words", lambda lab: lab.speak(line="Das Wetter ist so"), lambda lab: lab.speak(), "English"),
 )  # fmt: skip
-
-
-# What has no twin of its own ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Alone:
-    """One thing that is wrong; its twin is one of those above, or needs no test."""
-
-    trouble: str
-    broken: Make
-
-
-def _look_up_fails(lab: Lab) -> DoctorRequest:
-    lab.names["asr.test"] = "again"
-    return lab.ask("ws://asr.test:9/v1")
-
-
-def _full(lab: Lab) -> DoctorRequest:
-    """A port that takes no more connections."""
-    listener = lab.stack.enter_context(socket.socket())
-    listener.bind((HERE, 0))
-    listener.listen(0)
-    for _ in range(4):
-        waiting = lab.stack.enter_context(socket.socket())
-        waiting.setblocking(False)
-        waiting.connect_ex(listener.getsockname())
-    return lab.soon(f"ws://{HERE}:{listener.getsockname()[1]}/v1")
-
-
-def _nowhere(lab: Lab) -> DoctorRequest:
-    lab.names["asr.test"] = "255.255.255.255"
-    return lab.ask("ws://asr.test:9/v1")
-
-
-def _without_socks(lab: Lab) -> DoctorRequest:
-    lab.patch.setitem(sys.modules, "python_socks", None)
-    return lab.params(proxy=f"socks5://me:{CANARY}@{HERE}:{lab.server().split(':')[2].split('/')[0]}")
-
-
-def _too_young(lab: Lab) -> DoctorRequest:
-    async def refuse(*_: Any) -> None:
-        error = ssl.SSLCertVerificationError()
-        error.verify_code, error.verify_message = 9, "certificate is not yet valid"
-        raise error
-
-    lab.patch.setattr(network, "_tls_and_leave", refuse)
-    return lab.tls()
-
-
-def _no_certificates(lab: Lab) -> DoctorRequest:
-    (lab.folder / "empty.pem").write_text("nothing\n")
-    return lab.params(base_url="wss" + lab.server()[2:], ca_file=str(lab.folder / "empty.pem"))
-
-
-async def _takes_no_model(peer: Peer) -> None:
-    await peer.say({"type": "session.created", "session": {"type": "transcription"}})
-    update = await peer.heard("session.update")
-    details = {"type": "invalid_request_error", "code": "model_not_found", "message": f"no model for {KEY}"}
-    await peer.say({"type": "error", "error": {**details, "event_id": update["event_id"]}})
-
-
-def _measured(module: Any, name: str, limit: float, make: Make) -> Make:
-    """With *limit* as what is too slow."""
-
-    def made(lab: Lab) -> DoctorRequest:
-        lab.patch.setattr(module, name, limit)
-        return make(lab)
-
-    return made
-
-
-def _late(lab: Lab) -> DoctorRequest:
-    recognizer = ScriptedRecognizer([Line(SENTENCE, delay_s=0.5)] * 9)
-    request = lab.params(base_url=lab.server(recognizer=recognizer), finalize_timeout_ms=100)
-    return replace(request, speech=True)
-
-
-def _breaks(lab: Lab) -> DoctorRequest:
-    def fail() -> date:
-        raise ValueError(f"what {KEY} says")
-
-    lab.where(today=fail)
-    return lab.ask(lab.server())
-
-
-def _of_another_kind(lab: Lab) -> DoctorRequest:
-    params = {"turn_detection": "server_vad", "input_audio_transcription": {"model": "gpt-4o-transcribe"}}
-    return lab.graph({"base_url": lab.server(dialect="vllm"), **params})
-
-
-ALONE: tuple[Alone, ...] = (
-    Alone("name_late", _look_up_fails),
-    Alone("port_silent", _full),
-    Alone("no_route", _nowhere),
-    Alone("proxy_package", _without_socks),
-    Alone("certificate_early", _too_young),
-    Alone("ca_file_unusable", _no_certificates),
-    Alone("config_refused", lambda lab: lab.ask(lab.stack.enter_context(FakeServer(_takes_no_model)).url)),
-    Alone("unfit", _of_another_kind),
-    Alone("far_away", _measured(session_checks, "FAR_MS", 0.0, _plain)),
-    Alone("slow_text", _measured(speech, "SLOW_S", 0.0, lambda lab: lab.speak())),
-    Alone("finalize_short", _late),
-    Alone("check_failed", _breaks),
-)
