@@ -138,7 +138,7 @@ def test_captions_on_a_terminal_and_in_files_while_somebody_speaks(server_url: s
     # The last line was written over and over with what is heard; finals stand above it and stay.
     partials = {line for line in terminal.erased if line and not line.startswith(("[", "listening"))}
     assert len(partials) > 2, "the words are shown while they are spoken"
-    assert all(len(line) < terminal.columns for line in partials)
+    assert all(len(line) < terminal.columns for line in partials), partials
     whole = "\n".join(terminal.screen)
     first, second = (whole.index(line) for line in ("    0.4 s  the", "    4.5 s  there"))
     assert whole.index("Listening to") < first < second < whole.index("7.6 s of audio, 2 finals")

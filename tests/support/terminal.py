@@ -44,12 +44,17 @@ class TerminalScreen:
         self.erased: list[str] = []
         "What stood where a line was erased."
         self._column = 0
+        self._begun = ""
 
     def show(self, text: str) -> None:
-        """Take what a program writes."""
+        """Take what a program writes; a sequence may come in two pieces."""
+        text, self._begun = self._begun + text, ""
         at = 0
         while at < len(text):
             sequence = _SEQUENCE.match(text, at)
+            if sequence is None and text[at] == "\x1b":
+                self._begun = text[at:]
+                return
             if sequence is None:
                 self._put(text[at])
                 at += 1
