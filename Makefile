@@ -2,14 +2,14 @@
 #
 #   make test PYTHON=python3.12     with that interpreter (the environment is rebuilt if it had another)
 #   make test VENV=.venv-3.12       in an environment of its own, beside .venv
-#   make test WORKERS=0             in one process (a debugger needs it); 2 unless told otherwise
+#   make test WORKERS=0             in one process (a debugger needs it); 3 unless told otherwise
 #
 # Without PYTHON an environment that exists is used as it is, and a new one is made with python3.
 
 PYTHON      ?= python3
 VENV        ?= .venv
 PYTEST_ARGS ?=
-WORKERS     ?= 2
+WORKERS     ?= 3
 CHAOS_ARGS  ?=
 BENCH_ARGS  ?=
 SOAK_ARGS   ?=

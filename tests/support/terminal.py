@@ -118,13 +118,15 @@ class Terminal:
 
     def run(self, command: Sequence[str]) -> None:
         """Start *command* on this terminal."""
+        # A runner of tests may set the size of its own.
+        outside = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
         self._process = subprocess.Popen(
             [sys.executable, "-c", _TAKE_TERMINAL, *command],
             stdin=self._theirs,
             stdout=self._theirs,
             stderr=self._theirs,
             start_new_session=True,
-            env={**os.environ, "TERM": "xterm"},
+            env={**outside, "TERM": "xterm"},
         )
         os.close(self._theirs)
         self._theirs = -1
