@@ -131,7 +131,11 @@ class Authority:
             pytest.skip("NOT TESTED: TLS, because openssl is not installed (apt-get install openssl)")
         self._folder = folder
         self.file, self._key = folder / "ca.pem", folder / "ca.key"
-        self._openssl(f"req -x509 {_EC} -subj /CN=doctor-test -days 30 -keyout {self._key} -out {self.file}")
+        self._openssl(
+            f"req -x509 {_EC} {_MAY_SIGN} -subj /CN=doctor-test -days 30 -keyout {self._key} -out {self.file}"
+        )
+        self._by_whom = folder / "by_whom.cnf"
+        self._by_whom.write_text("authorityKeyIdentifier=keyid\n", encoding="utf-8")
 
     def certificate(self, address: str, days: int) -> tuple[Path, Path]:
         """A certificate for an IP address or the name of a host, and its key."""
@@ -139,11 +143,15 @@ class Authority:
         cert, key, request = (self._folder / f"{name}.{end}" for end in ("pem", "key", "csr"))
         self._openssl(f"req {_EC} -subj /CN=x -addext subjectAltName={kind}:{address} -keyout {key} -out {request}")
         signing = f"-CA {self.file} -CAkey {self._key} -set_serial {abs(hash(name)) % 10**9} -days {days}"
-        self._openssl(f"x509 -req -in {request} {signing} -copy_extensions copyall -out {cert}")
+        self._openssl(
+            f"x509 -req -in {request} {signing} -copy_extensions copyall -extfile {self._by_whom} -out {cert}"
+        )
         return cert, key
 
     def _openssl(self, arguments: str) -> None:
         subprocess.run(["openssl", *arguments.split()], check=True, capture_output=True)
 
 
+# What Python 3.13 wants of an authority, as RFC 5280 does, and of what it signs.
+_MAY_SIGN = "-addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign"
 _EC = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
