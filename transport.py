@@ -456,10 +456,21 @@ async def dial_websocket(url: str, headers: Mapping[str, str], endpoint: Endpoin
     except ImportError:
         raise TransportRefused(0, "a SOCKS proxy needs python-socks: pip install 'python-socks[asyncio]'") from None
     except (WebSocketException, EOFError, ValueError) as exc:  # websockets 14: ValueError for what is not HTTP
-        raise TransportRefused(0, f"the handshake failed: {type(exc).__name__}") from None
+        raise TransportRefused(0, _why_no_handshake(exc)) from None
     assert isinstance(connection, _Connection)
     connection.request = None  # the key was in it
     return connection.user
+
+
+def _why_no_handshake(exc: Exception) -> str:
+    """In words, where the library's name for it says nothing; its classes for proxies came with version 15."""
+    name = type(exc).__name__
+    if name == "InvalidProxyStatus":
+        answer = exc.response  # type: ignore[attr-defined]
+        return f"the proxy answered HTTP {answer.status_code} {answer.reason_phrase}".rstrip()
+    if name == "InvalidProxyMessage":
+        return "the proxy closed the connection, or its answer is not HTTP"
+    return f"the handshake failed: {name}"
 
 
 async def _proxy(url: str, endpoint: Endpoint) -> dict[str, Any]:

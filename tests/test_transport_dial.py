@@ -231,7 +231,21 @@ async def test_a_proxy_with_user_and_password(
         if kind == "https" and LIBRARY < 17:
             return  # it stumbles, for all to see, over the end of a connection that the proxy has refused
         refused = await refusal(url, proxy=at.replace("s3cret", "canary"), ca_file=str(certificate[0]))
-        assert refused.status == 0 and "handshake failed" in str(refused)
+        assert refused.status == 0 and ("the proxy answered HTTP 407" in str(refused) or kind.startswith("socks"))
+
+
+@pytest.mark.skipif(LIBRARY < 15, reason="websockets 14 knows no proxies")
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"HTTP/1.1 502 no way to there\r\n\r\n", "the proxy answered HTTP 502 no way to there"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "the proxy closed the connection, or its answer is not HTTP"),
+    ],
+)
+async def test_what_a_proxy_answers_instead_is_said_in_words(answer: bytes, told: str) -> None:
+    async with raw_server(answer) as url:
+        at = url.replace("ws://", "http://").removesuffix("/v1")
+        assert told in str(await refusal("ws://127.0.0.1:9/v1", proxy=at))
 
 
 async def test_a_socks_proxy_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from ..playground.access import TOKEN_CHARACTERS, Access, is_loopback
 from ..playground.app import Playground
@@ -74,6 +75,8 @@ def _token(request: PlaygroundRequest) -> str | None:
     """None where nobody else can come; made where none is given."""
     if request.token is not None and len(request.token) < TOKEN_CHARACTERS:
         raise wrong_use(f"--token has {len(request.token)} characters: give at least {TOKEN_CHARACTERS}, or none.")
+    if request.token is not None and not (request.token.isascii() and request.token.isprintable()):
+        raise wrong_use("--token has characters that a cookie cannot hold: give ASCII letters, digits and signs.")
     if request.token is None and not is_loopback(request.host):
         return secrets.token_urlsafe()
     return request.token
@@ -98,10 +101,10 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
     try:
         family, _, _, _, address = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM)[0]
         listener = socket.create_server(address[:2], family=family)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or error
         raise CommandError(
-            f"cannot listen on {host} port {port} ({error.strerror or error}): choose another with --port, 0 for any "
-            "free one."
+            f"cannot listen on {host} port {port} ({why}): choose another with --port, 0 for any free one."
         ) from None
     with listener:
         yield listener
@@ -113,7 +116,7 @@ def _announce(request: PlaygroundRequest, listener: socket.socket, token: str | 
     if ":" in host and not host.startswith("["):
         host = f"[{host}]"
     scheme = "https" if request.tls_cert is not None else "http"
-    query = f"?token={token}" if token is not None else ""
+    query = f"?token={quote(token, safe='')}" if token is not None else ""
     print(f"{scheme}://{host}:{listener.getsockname()[1]}/{query}", flush=True)
     display.notice("Open it in a browser; Ctrl-C ends it.")
     if not is_loopback(request.host):

@@ -18,6 +18,7 @@ def first_signal(*numbers: signal.Signals) -> asyncio.Future[signal.Signals]:
     def tell(number: signal.Signals) -> None:
         if not told.done():
             told.set_result(number)
+        loop.remove_signal_handler(number)  # who says it twice will not wait
 
     # Windows has no signal handlers on its loops; there the interruption stays what it is.
     with contextlib.suppress(NotImplementedError):

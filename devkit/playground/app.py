@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Callable
 from datetime import date
@@ -17,8 +16,6 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
-from websockets.proxy import get_proxy
-from websockets.uri import parse_uri
 
 from ...realtime.models import MODEL_FAMILIES, ModelRules, shutdown_notice
 from ..transcription.destination import Destination, configuration
@@ -32,12 +29,12 @@ from .relay import Relay
 STATIC = Path(__file__).parent / "static"
 MAX_PAGES = 8
 "Pages that may talk at the same time; each recording is a graph with its threads."
-REFUSED, TOO_MANY = 4403, 4429
-"Close codes."
+TOO_MANY = 4429
+"Close code."
 
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; media-src 'self' blob:; worker-src 'self'; base-uri 'none'; form-action 'none'; "
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -69,7 +66,7 @@ class Playground:
         self._tls = tls
         self._max_pages = max_pages
         self._target, cut_note = _way_to(graph)
-        self._hello = {
+        self.hello = {
             "type": "hello",
             "version": version,
             "destination": {"url": destination.url, "model": destination.model, "local": local, "note": note},
@@ -79,8 +76,8 @@ class Playground:
             "settings": _settings_of(graph),
             "max_pages": max_pages,
         }
-        self.pages: set[asyncio.Task[Any]] = set()
-        "One for each page that is open."
+        "What a page is told first."
+        self._pages = 0
 
     def asgi(self) -> ASGIApp:
         """The application."""
@@ -104,7 +101,7 @@ class Playground:
         elif scope["type"] == "http":
             await refusal(scope, receive, _with_headers(send))
         else:
-            await WebSocket(scope, receive, send).close(REFUSED)
+            await WebSocket(scope, receive, send).close()
 
     def _refusal(self, connection: HTTPConnection) -> Response | None:
         host = connection.headers.get("host", "")
@@ -134,20 +131,20 @@ class Playground:
 
     async def _live(self, socket: WebSocket) -> None:
         await socket.accept()
-        task = asyncio.current_task()
-        assert task is not None
-        if len(self.pages) >= self._max_pages:
+        if self._pages >= self._max_pages:
             message = f"{self._max_pages} pages are open already, and that is all this playground serves: close one."
             await socket.send_json({"type": "problem", "message": message})
             await socket.close(TOO_MANY)
             return
-        self.pages.add(task)
+        self._pages += 1
         try:
-            await Page(socket, self._hello, self._new_recording).talk()
+            await Page(socket, self.hello, self._new_recording).talk()
         finally:
-            self.pages.discard(task)
+            self._pages -= 1
 
-    def _new_recording(self, sample_rate: Any, settings: dict[str, Any], take: Callable[[Received], None]) -> Recording:
+    def _new_recording(
+        self, sample_rate: Any, settings: dict[str, Any], take: Callable[[Recording, Received], None]
+    ) -> Recording:
         relay = Relay(*self._target) if self._target is not None else None
         return Recording(self._graph, relay, sample_rate=sample_rate, settings=settings, take=take)
 
@@ -156,6 +153,11 @@ def _way_to(graph: TranscriptionGraph) -> tuple[tuple[str, int] | None, str]:
     """Host and port for a relay; None where there can be none, and why."""
     config = configuration(graph)
     settings = config.connection
+    try:
+        from websockets.proxy import get_proxy
+        from websockets.uri import parse_uri
+    except ImportError:
+        return None, "Cutting needs websockets 15 or later: pip install 'websockets>=15'"
     if settings.proxy is not None or get_proxy(parse_uri(settings.base_url)) is not None:
         return None, "The way to the server is a proxy; it cannot be cut from here."
     parts = urlsplit(settings.base_url)
@@ -174,9 +176,9 @@ def _model(rules: ModelRules) -> dict[str, Any]:
 def _settings_of(graph: TranscriptionGraph) -> dict[str, Any]:
     """What a page may set, as it is unless a page sets it."""
     config = configuration(graph)
-    sections = {name: getattr(config, name).model_dump(mode="json", exclude={"extra"}) for name in SETTINGS}
     return {
-        name: {key: value for key, value in section.items() if key != "enabled"} for name, section in sections.items()
+        name: {key: value for key, value in getattr(config, name).model_dump(mode="json").items() if key in keys}
+        for name, keys in SETTINGS.items()
     }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -14,13 +15,15 @@ from ..transcription.job import Received
 from ..transcription.transcript import FATAL
 from .recording import Recording, WrongRequest, check_settings
 
+log = logging.getLogger(__name__)
+
 MAX_AUDIO_BYTES = 64 * 1024
 MAX_CUT_S = 60.0
 MAX_UNSENT = 5_000
 "Messages that wait for a page that does not read; then it is gone."
 
 Json = dict[str, Any]
-NewRecording = Callable[[Any, Json, Callable[[Received], None]], Recording]
+NewRecording = Callable[[Any, Json, Callable[[Recording, Received], None]], Recording]
 "Of a sample rate, settings, and who takes the messages. Raises WrongRequest."
 
 
@@ -32,7 +35,8 @@ class Page:
         self._hello = hello
         self._new_recording = new_recording
         self._recording: Recording | None = None
-        self._running = False
+        self._ending: asyncio.Future[None] | None = None
+        "The end of it, once that has begun."
         self._out: asyncio.Queue[Json] = asyncio.Queue()
         self._overflowed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -54,8 +58,12 @@ class Page:
         finally:
             for task in (*tasks, *self._tasks):
                 task.cancel()
-            await asyncio.gather(*tasks, *self._tasks, return_exceptions=True)
-            await self._end(last_words=False)
+            for outcome in await asyncio.gather(*tasks, *self._tasks, return_exceptions=True):
+                if isinstance(outcome, Exception):
+                    # Without its text, which may hold what was said.
+                    log.error("a page of the playground failed with %s", type(outcome).__name__)
+            if self._recording is not None:
+                await self._end(self._recording, last_words=False)
 
     def _say(self, message: Json) -> None:
         self._out.put_nowait(message)
@@ -68,7 +76,7 @@ class Page:
     async def _send(self) -> None:
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):
             while True:
-                await self._socket.send_text(json.dumps(await self._out.get(), ensure_ascii=False))
+                await self._socket.send_text(json.dumps(await self._out.get()))
 
     async def _listen(self) -> None:
         while True:
@@ -97,68 +105,80 @@ class Page:
     async def _audio(self, pcm: bytes) -> None:
         if len(pcm) > MAX_AUDIO_BYTES:
             raise WrongRequest(f"audio: {len(pcm)} bytes at once, at most {MAX_AUDIO_BYTES} are taken")
-        if self._recording is None or not self._running:
+        recording = self._recording
+        if recording is None or self._ending is not None:
             return  # what was on its way when the recording stopped
-        await self._recording.push(pcm)
-        if self._recording.problem is not None:
-            await self._end(last_words=False)
+        await recording.push(pcm)
+        if recording.problem is not None:
+            self._spawn(self._end(recording, last_words=False))
 
     async def _start(self, request: Json) -> None:
-        await self._end(last_words=False)
         settings = check_settings(request.get("settings", {}), "settings")
-        self._recording = self._new_recording(request.get("sample_rate"), settings, self._heard)
-        self._running = True
-        session_id = await self._recording.start()
+        recording = self._new_recording(request.get("sample_rate"), settings, self._heard)
+        if self._recording is not None:
+            await self._end(self._recording, last_words=False)
+        self._recording, self._ending = recording, None
+        session_id = await recording.start()
         self._say({"type": "started", "session_id": session_id})
 
-    def _heard(self, message: Received) -> None:
+    def _heard(self, recording: Recording, message: Received) -> None:
         self._say({"type": "message", "name": message.name, "payload": message.payload})
-        if message.name == "error" and message.payload.get("code") == FATAL and self._running:
+        if message.name == "error" and message.payload.get("code") == FATAL:
             # It hears nothing any more. Were it put right later, its times would count from then, not from the start.
-            task = asyncio.ensure_future(self._end(last_words=False, why=str(message.payload.get("message", ""))))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._spawn(self._end(recording, last_words=False, why=str(message.payload.get("message", ""))))
 
-    def _now(self) -> Recording:
-        if self._recording is None or not self._running:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _running(self) -> Recording:
+        if self._recording is None or self._ending is not None:
             raise WrongRequest("nothing is being recorded: start first")
         return self._recording
 
     async def _settings(self, request: Json) -> None:
         params = check_settings(request.get("params"), "params")
-        recording = self._now()
         # A change of sessions takes seconds, in which audio goes on.
-        task = asyncio.ensure_future(self._update(recording, request.get("id"), params))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._spawn(self._update(self._running(), request.get("id"), params))
 
     async def _update(self, recording: Recording, number: Any, params: Json) -> None:
         update = await recording.update(params)
         self._say({"type": "settings", "id": number, "code": update.code, "message": update.message})
 
     async def _finalize(self, request: Json) -> None:
-        self._now().finalize()
+        self._running().finalize()
 
     async def _cut(self, request: Json) -> None:
         seconds = request.get("seconds", 0)
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= MAX_CUT_S:
             raise WrongRequest(f"seconds: {seconds!r} given, must be 0 to {MAX_CUT_S:g}")
-        self._say({"type": "cut", "connections": self._now().cut(seconds), "seconds": seconds})
+        self._say({"type": "cut", "connections": self._running().cut(seconds), "seconds": seconds})
 
     async def _stop(self, request: Json) -> None:
-        if self._running:
-            await self._end(last_words=True)
+        if self._recording is not None:
+            # The last words take seconds, in which the page may go away.
+            self._spawn(self._end(self._recording, last_words=True))
 
     async def _export(self, request: Json) -> None:
         if self._recording is None:
             raise WrongRequest("there is nothing to save yet: record something first")
         self._say({"type": "export", **self._recording.export(request.get("format"))})
 
-    async def _end(self, *, last_words: bool, why: str | None = None) -> None:
-        """End the recording that runs, if one does; its transcript stays until the next."""
-        if self._recording is None or not self._running:
+    async def _end(self, recording: Recording, *, last_words: bool, why: str | None = None) -> None:
+        """End *recording* if it is the one there is; returns when it has ended. Its transcript stays until the next.
+
+        That it ends does not hang on who waits for it: a page that goes away leaves nothing behind.
+        """
+        if recording is not self._recording:
             return
-        self._running = False
-        problem = self._recording.problem or why
-        await self._recording.stop(last_words=last_words)
+        if self._ending is None:
+            self._ending = asyncio.ensure_future(self._see_out(recording, last_words, why))
+        elif not last_words and not self._ending.done():
+            await recording.stop(last_words=False)
+        await asyncio.shield(self._ending)
+
+    async def _see_out(self, recording: Recording, last_words: bool, why: str | None) -> None:
+        problem = recording.problem or why
+        await recording.stop(last_words=last_words)
         self._say({"type": "stopped", "problem": problem})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import contextlib
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..transcription.formats import FORMATS
@@ -14,16 +16,25 @@ from ..transcription.live import LiveGraph, Update
 from ..transcription.transcript import Transcript
 from .relay import Relay
 
-SETTINGS = ("input_audio_transcription", "turn_detection", "input_audio_noise_reduction")
-"What a page may set. The rest is where audio and keys go, and that is the business of whoever started the playground."
+SETTINGS: Mapping[str, frozenset[str]] = {
+    "input_audio_transcription": frozenset({"model", "language", "prompt", "keywords", "delay"}),
+    "turn_detection": frozenset(
+        {"type", "threshold", "prefix_padding_ms", "silence_duration_ms", "min_speech_ms", "eagerness"}
+    ),
+    "input_audio_noise_reduction": frozenset({"type"}),
+}
+"""What a page may set: the fields of its form. The rest is where audio and keys go, and that is the business of whoever
+started the playground."""
 MIN_RATE, MAX_RATE = 8_000, 48_000
 "What the extension takes (its property sample_rate)."
 LAST_WORDS_S = 15.0
 "For the text of what was said last, when a recording is stopped."
 FINALIZE_MS = 10_000
 "A call cannot wait for its last words as long as somebody who saves them can."
-_FULL = 100
-"Blocks of audio that may wait for the graph before the page has to."
+AHEAD_MS = 10_000
+"Audio that a page may send before the graph has taken it; then the page waits."
+# Starts and stops block: two at a time for each page that may be open.
+_THREADS = concurrent.futures.ThreadPoolExecutor(16, thread_name_prefix="playground")
 
 EXPORTS = {
     "txt": ("text", "text/plain"),
@@ -42,18 +53,21 @@ def check_settings(settings: Any, name: str) -> dict[str, Any]:
     """*settings* if a page may set that. Raises WrongRequest; whether the values can work is the extension's to say."""
     if not isinstance(settings, dict):
         raise WrongRequest(f"{name}: an object is needed, such as {{'turn_detection': {{'type': 'auto'}}}}")
-    for key in settings:
-        if key not in SETTINGS:
-            raise WrongRequest(f"{name}.{key}: a page may set {', '.join(SETTINGS)}")
-        if not isinstance(settings[key], dict):
-            raise WrongRequest(f"{name}.{key}: an object is needed")
+    for section, values in settings.items():
+        if section not in SETTINGS:
+            raise WrongRequest(f"{name}.{section}: a page may set {', '.join(SETTINGS)}")
+        if not isinstance(values, dict):
+            raise WrongRequest(f"{name}.{section}: an object is needed")
+        for key in values:
+            if key not in SETTINGS[section]:
+                raise WrongRequest(f"{name}.{section}.{key}: a page may set {', '.join(sorted(SETTINGS[section]))}")
     return settings
 
 
 class Recording:
     """From the start of a microphone or file to its stop. Belongs to the event loop that makes it.
 
-    *take* is called in that loop with each message of the extension, *relay* None if there is no way to cut.
+    *take* is called in that loop with it and each message of the extension, *relay* is None if there is no way to cut.
     """
 
     def __init__(
@@ -63,9 +77,9 @@ class Recording:
         *,
         sample_rate: Any,
         settings: dict[str, Any],
-        take: Callable[[Received], None],
+        take: Callable[[Recording, Received], None],
     ) -> None:
-        if not isinstance(sample_rate, int) or not MIN_RATE <= sample_rate <= MAX_RATE:
+        if not isinstance(sample_rate, int) or isinstance(sample_rate, bool) or not MIN_RATE <= sample_rate <= MAX_RATE:
             raise WrongRequest(f"sample_rate: {sample_rate!r} given, must be {MIN_RATE} to {MAX_RATE} Hz")
         self.transcript = Transcript("live", 0)
         self._graph = copy.deepcopy(graph)
@@ -78,6 +92,8 @@ class Recording:
         self._loop = asyncio.get_running_loop()
         self._sample_rate = sample_rate
         self._samples = 0
+        self._accepted_ms = 0
+        self._closing: asyncio.Future[None] | None = None
         self._live: LiveGraph | None = None
 
     async def start(self) -> str:
@@ -86,17 +102,29 @@ class Recording:
             await self._relay.start()
             self._graph.set_param("proxy", self._relay.url)
         self._live = LiveGraph(self._graph, take=self._heard, sample_rate=self._sample_rate)
-        await asyncio.to_thread(self._live.start)
+        await self._loop.run_in_executor(_THREADS, self._live.start)
         return self._live.session_id
 
     async def stop(self, *, last_words: bool) -> None:
-        """End it all; with *last_words* what was said last gets its text before."""
-        if self._live is not None:
-            if last_words:
-                await asyncio.to_thread(self._live.finish, LAST_WORDS_S)
-            await asyncio.to_thread(self._live.stop)
-        if self._relay is not None:
-            await self._relay.stop()
+        """End it all; with *last_words* what was said last gets its text before.
+
+        It goes on to its end when whoever waits for it is cancelled, and a second call without *last_words* hurries it.
+        """
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close(last_words))
+        elif not last_words and self._live is not None:
+            self._live.hurry()
+        await asyncio.shield(self._closing)
+
+    async def _close(self, last_words: bool) -> None:
+        try:
+            if self._live is not None:
+                if last_words:
+                    await self._loop.run_in_executor(_THREADS, self._live.finish, LAST_WORDS_S)
+                await self._loop.run_in_executor(_THREADS, self._live.stop)
+        finally:
+            if self._relay is not None:
+                await self._relay.stop()
 
     @property
     def problem(self) -> str | None:
@@ -104,8 +132,8 @@ class Recording:
         return self._live.problem if self._live is not None else None
 
     async def push(self, pcm: bytes) -> None:
-        """Send s16le mono; waits while the graph has more than it can take. Raises WrongRequest for half samples."""
-        if self._live is None:
+        """Send s16le mono; waits while the graph has not taken `AHEAD_MS`. Raises WrongRequest for half samples."""
+        if self._live is None or self._closing is not None:
             return
         try:
             self._live.push(pcm)
@@ -113,7 +141,7 @@ class Recording:
             raise WrongRequest(str(error)) from None
         self._samples += len(pcm) // 2
         self.transcript.duration_ms = 1000 * self._samples // self._sample_rate
-        while self._live.waiting > _FULL and self._live.problem is None:
+        while self.transcript.duration_ms - self._accepted_ms > AHEAD_MS and not (self.problem or self._closing):
             await asyncio.sleep(0.02)
 
     def finalize(self) -> None:
@@ -128,11 +156,11 @@ class Recording:
     async def update(self, params: dict[str, Any]) -> Update:
         """Change settings while it runs."""
         assert self._live is not None
-        return await asyncio.wrap_future(self._live.update(params))
+        return await asyncio.shield(asyncio.wrap_future(self._live.update(params)))
 
     def export(self, ending: Any) -> dict[str, str]:
         """The transcript so far as a file. Raises WrongRequest for a format that there is not."""
-        if ending not in EXPORTS:
+        if not isinstance(ending, str) or ending not in EXPORTS:
             raise WrongRequest(f"format: {ending!r} given, must be one of {', '.join(EXPORTS)}")
         name, media_type = EXPORTS[ending]
         content = FORMATS[name](self.transcript)
@@ -140,8 +168,10 @@ class Recording:
 
     def _heard(self, message: Received) -> None:
         """In a thread of the graph."""
-        self._loop.call_soon_threadsafe(self._heard_here, message)
+        with contextlib.suppress(RuntimeError):  # the loop has ended: so has everybody who would listen
+            self._loop.call_soon_threadsafe(self._heard_here, message)
 
     def _heard_here(self, message: Received) -> None:
         self.transcript.take(message)
-        self._take(message)
+        self._accepted_ms = self.transcript.vendor_metrics.get("accepted_ms", 0)
+        self._take(self, message)

@@ -28,6 +28,7 @@ class Relay:
         self._tunnels: set[asyncio.Task[None]] = set()
         self._writers: dict[asyncio.Task[None], list[asyncio.StreamWriter]] = {}
         self._out_until = 0.0
+        self._stopped = False
 
     @property
     def url(self) -> str:
@@ -41,6 +42,7 @@ class Relay:
 
     async def stop(self) -> None:
         """End every connection."""
+        self._stopped = True
         if self._server is not None:
             self._server.close()
         for task in self._tunnels:
@@ -59,6 +61,9 @@ class Relay:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        if self._stopped:  # it was accepted just before
+            writer.close()
+            return
         self._tunnels.add(task)
         self._writers[task] = [writer]
         try:
@@ -86,13 +91,16 @@ class Relay:
             _reset(writer)
             return
         if not self._leads_there(head):
-            writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            writer.write(_refusal("403 this relay leads to one server only"))
             await writer.drain()
             return
         try:
             far_reader, far_writer = await asyncio.open_connection(*self._target)
-        except OSError:
-            writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        except OSError as error:
+            # The extension tells the status line, and nobody knows of a proxy here.
+            why = error.strerror or type(error).__name__
+            line = f"502 cannot connect to {self._target[0]} port {self._target[1]}: {why}"
+            writer.write(_refusal(line))
             await writer.drain()
             return
         writers.append(far_writer)
@@ -126,6 +134,10 @@ async def _either(*directions: Coroutine[None, None, None]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _refusal(status: str) -> bytes:
+    return f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode("latin-1", "replace")
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

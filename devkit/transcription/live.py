@@ -8,6 +8,7 @@ import contextlib
 import functools
 import json
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ from .runner import running
 from .transcript import TIMED_OUT, vendor_code
 
 GRAPH_ENDED = "the graph has ended"
+ANSWERS_S = 2.0
+"What a stop waits for answers of the recogniser."
 REST_MS = 500
 "Of silence at the end, nobody says what it is until the stop: speech might have followed."
 
@@ -50,6 +53,11 @@ class Update:
 class _Change:
     params: dict[str, Any]
     answer: concurrent.futures.Future[Update] = field(default_factory=concurrent.futures.Future)
+
+    def settle(self, update: Update) -> None:
+        """Answer, unless that was done or whoever asked has gone."""
+        with contextlib.suppress(concurrent.futures.InvalidStateError):
+            self.answer.set_result(update)
 
 
 _Item = bytes | str | _Change
@@ -90,6 +98,10 @@ class LiveSource(AsyncExtension):
         self._stopped = True
         if self._task is not None:
             self._task.cancel()
+            # The recogniser may be stopped already, and answer no more.
+            await asyncio.wait([self._task, *self._commands], timeout=ANSWERS_S)
+            for command in self._commands:
+                command.cancel()
             await asyncio.gather(self._task, *self._commands, return_exceptions=True)
         while not self._items.empty():
             self._put(self._items.get_nowait())
@@ -112,12 +124,7 @@ class LiveSource(AsyncExtension):
 
     def _refuse(self, item: _Item) -> None:
         if isinstance(item, _Change):
-            item.answer.set_result(Update(1, GRAPH_ENDED))
-
-    @property
-    def waiting(self) -> int:
-        """Items not sent into the graph yet."""
-        return self._items.qsize()
+            item.settle(Update(1, GRAPH_ENDED))
 
     async def _send(self, ten_env: AsyncTenEnv) -> None:
         metadata = json.dumps({"session_id": self._session_id})
@@ -134,23 +141,25 @@ class LiveSource(AsyncExtension):
                 command.add_done_callback(self._commands.discard)
 
     async def _change(self, ten_env: AsyncTenEnv, change: _Change) -> None:
-        cmd = Cmd.create(UPDATE_CONFIGS)
-        cmd.set_property_from_json(None, json.dumps({"params": change.params}))
         update = Update(1, GRAPH_ENDED)
         try:
+            cmd = Cmd.create(UPDATE_CONFIGS)
+            cmd.set_property_from_json(None, json.dumps({"params": change.params}))
             result, error = await ten_env.send_cmd(cmd)
             if result is not None:
-                code, _ = result.get_property_int("code")
+                code, missing = result.get_property_int("code")
                 message, _ = result.get_property_string("message")
-                update = Update(code, message)
+                update = Update(1 if missing else code, message)
             elif error is not None:
                 update = Update(1, str(error))
+        except (TypeError, ValueError) as error:
+            update = Update(1, f"params: {error}; nothing was changed")
         finally:
-            change.answer.set_result(update)
+            change.settle(update)
 
 
 class LiveGraph:
-    """A graph in a thread of its own, fed with audio as it is made. Every method may be called from any thread.
+    """A graph in a thread of its own, fed with audio as it is made. For any thread; one `finish` at a time.
 
     with LiveGraph(graph, take=print, sample_rate=48000) as live:
         live.push(block)
@@ -179,18 +188,31 @@ class LiveGraph:
             },
         )
         self._stack = contextlib.ExitStack()
+        self._starting = threading.Lock()
+        self._stopped = False
+        self._hurried = False
         self._ended = threading.Event()
         self._errors: list[Exception] = []
 
     def start(self) -> None:
         """Start the graph; returns when it takes audio. `problem` says then whether it failed at once."""
-        self._ended, self._errors = self._stack.enter_context(running(self._host))
-        while not (self._source.started.wait(0.05) or self._ended.is_set()):
-            pass
+        with self._starting:
+            if self._stopped:
+                return
+            try:
+                self._ended, self._errors = self._stack.enter_context(running(self._host))
+                while not (self._source.started.wait(0.05) or self._ended.is_set()):
+                    pass
+            except BaseException:  # nobody will stop what has not started
+                self._stack.close()
+                raise
 
     def stop(self) -> None:
         """End the graph; blocks until every extension has stopped. Messages still come while it does."""
-        self._stack.close()
+        self.hurry()
+        with self._starting:
+            self._stopped = True
+            self._stack.close()
 
     def __enter__(self) -> Self:
         self.start()
@@ -205,11 +227,6 @@ class LiveGraph:
         if self._errors:
             return f"the graph failed: {self._errors[0]}"
         return "the graph ended" if self._ended.is_set() else None
-
-    @property
-    def waiting(self) -> int:
-        """What was pushed and the graph has not taken yet, in pushes."""
-        return self._source.waiting
 
     def push(self, pcm: bytes) -> None:
         """Send audio. Raises ValueError for a number of bytes that is no whole number of samples of all channels."""
@@ -239,9 +256,18 @@ class LiveGraph:
         def is_complete() -> bool:
             return finalize_id not in self._open and not (self._late and self._unsettled_ms > REST_MS)
 
+        deadline = time.monotonic() + timeout_s
         with self._answered:
-            self._answered.wait_for(lambda: is_complete() or self._ended.is_set(), timeout_s)
+            # In slices, because the end of the graph tells nobody.
+            while not (is_complete() or self._hurried or self._ended.is_set()) and time.monotonic() < deadline:
+                self._answered.wait(0.1)
             return is_complete()
+
+    def hurry(self) -> None:
+        """Let a `finish` that is under way return at once."""
+        with self._answered:
+            self._hurried = True
+            self._answered.notify_all()
 
     def update(self, params: dict[str, Any]) -> concurrent.futures.Future[Update]:
         """Change the recogniser's *params* by `update_configs`; the future says what became of it."""

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import signal
 import ssl
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pysubs2
 import pytest
 from playground_pages import FakePage, Running, Sample, playground, share
+from ten_packages.extension.openai_asr_python.devkit.playground.access import Access
+from ten_packages.extension.openai_asr_python.devkit.playground.app import STATIC, Playground
+from ten_packages.extension.openai_asr_python.devkit.playground.recording import SETTINGS
+from ten_packages.extension.openai_asr_python.devkit.transcription.destination import destination_of
+from ten_packages.extension.openai_asr_python.devkit.transcription.graphs import own_graph
 from websockets.exceptions import InvalidStatus
 
-SECRET = "canary-token-0123456789"
+SECRET = "canary+token/01&23=45#67"
 AFTER_TURNS = {"input_audio_transcription": {"model": "gpt-transcribe"}}
 "A model that does not stream may hear faster than real time."
 
@@ -132,16 +140,50 @@ def test_two_pages_hear_only_themselves(running: Running, weather: Sample) -> No
         assert silent.words == []
 
 
-def test_a_page_that_goes_away_frees_everything(running: Running, weather: Sample) -> None:
+def leave_while_it_plays(page: FakePage, weather: Sample) -> None:
+    page.say("start", sample_rate=weather.rate)
+    page.until(connected)
+    for block in list(weather.blocks())[:50]:
+        page.audio(block)
+    page.until(lambda message: message.get("name") == "metrics")
+
+
+def leave_while_it_starts(page: FakePage, weather: Sample) -> None:
+    page.say("start", sample_rate=weather.rate)
+
+
+def leave_while_the_last_words_are_waited_for(page: FakePage, weather: Sample) -> None:
+    page.say("start", sample_rate=weather.rate)
+    page.until(connected)
+    for block in list(weather.blocks())[:150]:
+        page.audio(block)
+    page.say("stop")
+    page.until(lambda message: message.get("name") == "metrics")
+
+
+def leave_while_it_ends_by_itself(page: FakePage, weather: Sample) -> None:
+    page.say("start", sample_rate=weather.rate, settings={"turn_detection": {"threshold": 7}})
+    page.until(lambda message: message.get("name") == "error")
+
+
+LEAVING = [
+    leave_while_it_plays,
+    leave_while_it_starts,
+    leave_while_the_last_words_are_waited_for,
+    leave_while_it_ends_by_itself,
+]
+
+
+@pytest.mark.parametrize("leave", LEAVING)
+def test_a_page_that_goes_away_frees_everything(
+    running: Running, weather: Sample, leave: Callable[[FakePage, Sample], None]
+) -> None:
     busy: list[tuple[int, int]] = []
 
     def visit() -> None:
         with FakePage(running.live) as page:
-            page.say("start", sample_rate=weather.rate)
-            page.until(connected)
-            for block in list(weather.blocks())[:50]:
-                page.audio(block)
-            page.until(lambda message: message.get("name") == "metrics")
+            page.until_type("hello")
+            leave(page, weather)
             busy.append((running.threads(), running.sockets()))
 
     with FakePage(running.live) as stays:
@@ -149,11 +191,11 @@ def test_a_page_that_goes_away_frees_everything(running: Running, weather: Sampl
         visit()  # what is loaded and pooled once is there from now on
         until(lambda: _settled(running))
         threads, sockets = running.threads(), running.sockets()
-        for _ in range(8):
+        for _ in range(5):
             visit()
         assert max(busy) > (threads, sockets)
-        # The event loop's pool may still grow to its six; eight graphs that stayed would be dozens.
-        until(lambda: running.threads() <= threads + 6 and running.sockets() <= sockets)
+        # Pools may still grow by some; five graphs that stayed would be dozens.
+        until(lambda: running.threads() <= threads + 8 and running.sockets() <= sockets)
         stays.say("export", format="txt")  # and who stayed is served
         stays.until_type("problem")
 
@@ -180,6 +222,10 @@ def _settled(running: Running) -> bool:
         ('{"type": "start", "sample_rate": 16000, "settings": 7}', "settings: an object is needed"),
         ('{"type": "start", "sample_rate": 16000, "settings": {"base_url": {}}}', "settings.base_url: a page may set"),
         ('{"type": "start", "sample_rate": 16000, "settings": {"turn_detection": 1}}', "settings.turn_detection"),
+        (
+            '{"type": "start", "sample_rate": 16000, "settings": {"turn_detection": {"extra": 1}}}',
+            "settings.turn_detection.extra: a page may set eagerness, min_speech_ms",
+        ),
         ('{"type": "settings", "params": {"dump_path": {}}}', "params.dump_path: a page may set"),
         ('{"type": "settings", "params": {}}', "nothing is being recorded"),
         ('{"type": "finalize"}', "nothing is being recorded"),
@@ -204,8 +250,11 @@ def test_half_a_sample_is_refused_and_the_recording_goes_on(running: Running, we
         page.until_type("started")
         page.audio(b"\0" * 3)
         assert "pcm: 3 bytes given, must be a multiple of 2" in page.until_type("problem")["message"]
-        page.say("export", format="exe")
-        assert "format: 'exe' given, must be one of txt, srt, vtt, json" in page.until_type("problem")["message"]
+        for wrong in ("exe", ["txt"], None):
+            page.say("export", format=wrong)
+            assert (
+                f"format: {wrong!r} given, must be one of txt, srt, vtt, json" in page.until_type("problem")["message"]
+            )
         play(page, weather)
         page.say("stop")
         page.until_type("stopped")
@@ -225,6 +274,28 @@ def test_a_ninth_page_is_told_why_it_may_not(running: Running) -> None:
             page.__exit__()
     with FakePage(running.live) as page:
         page.until_type("hello")
+
+
+def test_a_page_may_set_what_its_form_has() -> None:
+    form = set(re.findall(r'name="(\w+)\.(\w+)"', (STATIC / "index.html").read_text(encoding="utf-8")))
+    assert form == {(section, key) for section, keys in SETTINGS.items() for key in keys}
+
+
+def test_a_library_that_knows_no_proxies_cannot_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "websockets.proxy", None)
+    graph = own_graph()
+    graph.ask(url="ws://127.0.0.1:9/v1", model=None, dialect=None, language=None)
+    destination = destination_of(graph, url_given=True)
+    assert destination is not None
+    pages = Playground(graph, destination, version="1", note="", access=Access(None))
+    assert not pages.hello["can_cut"] and "websockets 15" in pages.hello["cut_note"]
+
+
+def test_a_server_that_is_not_there_is_told_as_without_a_relay(weather: Sample) -> None:
+    with playground("--url", "ws://127.0.0.1:9/v1") as one, FakePage(one.live) as page:
+        page.say("start", sample_rate=weather.rate)
+        error = page.until(lambda message: message.get("name") == "error")["payload"]
+        assert "cannot connect to 127.0.0.1 port 9: Connect call failed" in error["message"]
 
 
 # Who may come -------------------------------------------------------------------------------------------------
@@ -259,13 +330,13 @@ def test_from_other_machines_it_wants_its_token(weather: Sample) -> None:
     with playground(
         "--local", "--host", "0.0.0.0", "-v", "-v", env={"OPENAI_ASR_PLAYGROUND_TOKEN": SECRET}
     ) as open_one:
-        assert open_one.url.endswith(f"/?token={SECRET}")
+        assert open_one.url.endswith(f"/?token={quote(SECRET, safe='')}")
         assert get(open_one, "/").status == 401
         assert get(open_one, "/?token=wrong").status == 401
         assert get(open_one, "/static/app.js").status == 401
         with pytest.raises(InvalidStatus):
             FakePage(open_one.live)
-        admitted = get(open_one, f"/?token={SECRET}")
+        admitted = get(open_one, open_one.url[len(open_one.origin) :])
         assert (admitted.status, admitted.headers["Location"]) == (303, "/")
         cookie = admitted.headers["Set-Cookie"]
         assert "HttpOnly" in cookie and "samesite=lax" in cookie.lower()
