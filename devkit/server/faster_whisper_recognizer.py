@@ -99,8 +99,12 @@ class FasterWhisperRecognizer:
     @property
     def busy(self) -> bool:
         """Whether what begins now would have to wait, or would make something wait that is more urgent."""
+        return len(self._unfinished()) >= self._decoders
+
+    def _unfinished(self) -> set[concurrent.futures.Future[Recognition]]:
+        """The jobs that wait or run; what is done is not kept, as it holds what was said."""
         self._jobs = {job for job in self._jobs if not job.done()}
-        return len(self._jobs) >= self._decoders
+        return self._jobs
 
     def decode(
         self, pcm: bytes, request: RecognitionRequest, given_up: threading.Event, *, final: bool
@@ -114,7 +118,7 @@ class FasterWhisperRecognizer:
             return _hear(model, pcm, request, lambda: given_up.is_set() or self.stopping.is_set(), final=final)
 
         job = pool.submit(work)
-        self._jobs.add(job)
+        self._unfinished().add(job)
         return asyncio.wrap_future(job)
 
 

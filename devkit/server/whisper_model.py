@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .recognizers import RecognizerUnavailable
+from .vad import RATE
 
 REMEDY = "install it with: pip install 'openai_asr_python[whisper]'"
 _NEEDED = ("model.bin", "config.json", "tokenizer.json", "vocabulary.*")
@@ -62,7 +63,12 @@ def _at_hand(model_path: str) -> Path | None:
     """The folder, or the model's folder in the hub's cache; None for a name that has to be fetched."""
     if importlib.util.find_spec("faster_whisper") is None:
         raise RecognizerUnavailable(f"recognizer: faster-whisper is not installed; {REMEDY}")
-    from faster_whisper.utils import available_models, download_model
+    try:
+        from faster_whisper.utils import available_models, download_model
+    except (ImportError, OSError) as error:  # what it is built on is not made for this machine
+        raise RecognizerUnavailable(
+            f"recognizer: faster-whisper does not work here ({_reason(error)}); {REMEDY}"
+        ) from None
 
     folder = Path(model_path).expanduser()
     if folder.is_dir():
@@ -78,6 +84,10 @@ def _at_hand(model_path: str) -> Path | None:
         cached = Path(download_model(model_path, local_files_only=True))
     except OSError:
         return None
+    except ValueError:  # the hub's client has rules for names
+        raise RecognizerUnavailable(
+            f"model_path: there is no folder {model_path}, and no model of the hub can have that name"
+        ) from None
     return None if _missing(cached) else cached
 
 
@@ -129,6 +139,21 @@ def _loaded(folder: Path, decoders: int, threads: int) -> WhisperModel:
             str(folder), device="auto", compute_type="auto", cpu_threads=threads, num_workers=decoders
         )
     except Exception as error:  # CTranslate2, tokenizers and the reader of JSON have no error in common
-        reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
-        raise RecognizerUnavailable(f"model_path: the model in {folder} cannot be loaded ({reason})") from None
+        raise RecognizerUnavailable(f"model_path: the model in {folder} cannot be loaded ({_reason(error)})") from None
+    try:
+        # Half a second of silence. What a graphics card needs is looked for at the first decode, not before.
+        segments, _ = model.transcribe(
+            np.zeros(RATE // 2, np.float32), without_timestamps=True, temperature=0.0, max_new_tokens=1
+        )
+        list(segments)
+    except Exception as error:
+        raise RecognizerUnavailable(
+            f"model_path: the model in {folder} loads but cannot decode ({_reason(error)}); a graphics card needs cuBLAS "
+            "and cuDNN: install them, or set CUDA_VISIBLE_DEVICES=-1 to use the processor"
+        ) from None
     return model
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what *error* says."""
+    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import faster_whisper
 import pytest
 import pytest_asyncio
 import soundfile
@@ -231,6 +233,16 @@ async def test_an_utterance_that_is_abandoned_lets_go(slow: tuple[FasterWhisperR
     assert (await (await heard(recognizer)).finish()).text == "hello"
 
 
+async def test_what_was_decoded_is_not_kept(slow: tuple[FasterWhisperRecognizer, SlowModel]) -> None:
+    """No model that answers after the turn ever asks whether decoders are busy."""
+    recognizer, model = slow
+    model.go.set()
+    for _ in range(100):
+        assert (await (await heard(recognizer)).finish()).text == "hello"
+    gc.collect()
+    assert sum(isinstance(thing, Recognition) for thing in gc.get_objects()) < 10
+
+
 async def test_a_stop_fails_what_waits_and_ends_the_threads(slow: tuple[FasterWhisperRecognizer, SlowModel]) -> None:
     recognizer, model = slow
     sessions = [await heard(recognizer) for _ in range(3)]
@@ -271,6 +283,41 @@ def test_a_broken_model_is_told_in_a_sentence(folder: Path, tmp_path: Path) -> N
     copy = shutil.copytree(folder, tmp_path / "copy")
     (copy / "model.bin").write_bytes((copy / "model.bin").read_bytes()[:1000])
     assert refusal(copy).startswith(f"model_path: the model in {copy} cannot be loaded (")
+
+
+def test_a_model_that_loads_and_cannot_decode_is_told_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def encode(*_: object) -> None:  # CTranslate2 looks for a card's libraries when it first needs them
+        raise RuntimeError("Library libcublas.so.12 is not found or cannot be loaded")
+
+    monkeypatch.setattr(faster_whisper.WhisperModel, "encode", encode)
+    assert refusal(folder) == (
+        f"model_path: the model in {folder} loads but cannot decode (Library libcublas.so.12 is not found or cannot be "
+        "loaded); a graphics card needs cuBLAS and cuDNN: install them, or set CUDA_VISIBLE_DEVICES=-1 to use the "
+        "processor"
+    )
+
+
+@pytest.mark.parametrize("name", ["models/", "owner/a model"])
+def test_what_is_neither_a_folder_nor_a_name_is_told(name: str) -> None:
+    assert refusal(name) == f"model_path: there is no folder {name}, and no model of the hub can have that name"
+
+
+@pytest.mark.parametrize(
+    "error", [ImportError("a wheel for another processor."), OSError("libgomp.so.1: no such file")]
+)
+def test_a_library_that_does_not_load_is_told(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "faster_whisper.utils":
+                raise error
+
+    monkeypatch.delitem(sys.modules, "faster_whisper.utils")
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    reason = str(error).rstrip(".")
+    assert refusal("tiny") == (
+        f"recognizer: faster-whisper does not work here ({reason}); install it with: pip install "
+        "'openai_asr_python[whisper]'"
+    )
 
 
 def test_a_name_that_no_model_has_is_told_with_those_there_are() -> None:
