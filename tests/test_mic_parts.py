@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import io
 import logging
 import os
+import resource
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,18 +64,26 @@ def test_a_large_file_is_rewritten_once_a_second_and_at_the_end(
     assert output.path.read_text().endswith("last\nwords\n")
 
 
-def test_a_disk_that_fails_is_told_once_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@contextlib.contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """A disk that is full, as far as a process without rights can have one."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_that_fails_is_told_once_and_tried_again(tmp_path: Path) -> None:
     output = OutputFile(str(tmp_path / "x.vtt"))
     output.update(said("one"), 0.0)
 
-    def full(*_: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", full)
-        assert output.update(said("one", "two"), 1.0) == f"{output.name} cannot be written: No space left on device."
+    with files_of_at_most(10):
+        assert output.update(said("one", "two"), 1.0) == f"{output.name} cannot be written: File too large."
         assert output.update(said("one", "two", "three"), 3.0) is None
         assert output.problem is not None
+    assert [path.name for path in tmp_path.iterdir()] == ["x.vtt"]  # half a file would be left for ever
     assert "one" in output.path.read_text() and "two" not in output.path.read_text()
     assert output.tick(said("one", "two", "three"), 5.0) is None
     assert "three" in output.path.read_text() and output.problem is None
@@ -85,6 +96,48 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     output = OutputFile(str(link))
     output.update(said("one"), 0.0)
     assert link.is_symlink() and (tmp_path / "there" / "real.txt").read_text() == "one\n"
+
+
+def test_who_may_read_a_file_does_not_change(tmp_path: Path) -> None:
+    """Transcripts are private: whoever made the file private once need not do it again."""
+    private, new = tmp_path / "private.txt", tmp_path / "new.txt"
+    private.touch(0o600)
+    (tmp_path / "any").write_text("any tool's")
+    for path in (private, new):
+        OutputFile(str(path)).update(said("one"), 0.0)
+        assert path.read_text() == "one\n"
+    assert stat.S_IMODE(private.stat().st_mode) == 0o600
+    assert new.stat().st_mode == (tmp_path / "any").stat().st_mode
+
+
+def test_files_and_links_of_others_are_neither_used_nor_lost(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / ".x.txt.new").write_text("of somebody else")
+    (tmp_path / ".y.txt.new").symlink_to("precious")
+    first, same, other = (OutputFile(str(tmp_path / name)) for name in ("x.txt", "x.txt", "y.txt"))
+    for output in (first, same, other):
+        output.update(said("one"), 0.0)
+    assert (tmp_path / ".x.txt.new").read_text() == "of somebody else"
+    assert (tmp_path / ".y.txt.new").is_symlink() and (tmp_path / "precious").read_text() == "precious"
+    assert not other.path.is_symlink() and other.path.read_text() == "one\n"
+
+
+def test_the_last_words_are_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = OutputFile(str(tmp_path / "x.txt"))
+    synced: list[bytes] = []
+    sync = os.fsync
+
+    def looking(descriptor: int) -> None:
+        sync(descriptor)
+        (part,) = (path for path in tmp_path.iterdir() if path != output.path)  # it has not taken the old one's place
+        assert os.path.samestat(part.stat(), os.fstat(descriptor))
+        synced.append(part.read_bytes())
+
+    monkeypatch.setattr(output_module.os, "fsync", looking)
+    output.update(said("one"), 0.0)
+    assert synced == []  # a sentence is not worth waiting for a disk
+    output.update(said("one", "two"), 0.1, last=True)
+    assert synced == [b"one\ntwo\n"]
 
 
 def test_what_exists_is_replaced_only_when_asked_and_only_files(tmp_path: Path) -> None:
@@ -140,6 +193,9 @@ def test_notices_stand_above_the_changing_line(monkeypatch: pytest.MonkeyPatch) 
         console.print("a notice")
     assert lines() == ["a notice", "what is heard"]
     log.emit(logging.makeLogRecord({"msg": "a line of the log"}))
+    assert lines() == ["a notice", "a line of the log", "what is heard"]
+    with contextlib.suppress(OSError), screen.above():
+        raise OSError("the log's stream is closed")
     assert lines() == ["a notice", "a line of the log", "what is heard"]
     screen.final(1_500, "what was said")
     screen.show("next")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
+import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from ..transcription.failure import wrong_use
 from ..transcription.formats import FORMATS
@@ -32,7 +35,6 @@ class OutputFile:
         self._format = FORMATS[SUFFIXES[suffix]]
         # What a link points to is replaced, not the link.
         self.path = Path(path).resolve()
-        self._new = self.path.with_name(f".{self.path.name}.new")
         self._size = 0
         self._due = False
         self._written_at = 0.0
@@ -44,8 +46,8 @@ class OutputFile:
         if not overwrite and self.path.exists() and self.path.stat().st_size:
             raise wrong_use(f"--output {self.name}: the file exists; give another name, or --overwrite to replace it.")
         try:
-            self._new.write_bytes(b"")
-            self._new.unlink()
+            with self._beside() as file:
+                Path(file.name).unlink()
         except OSError as error:
             raise wrong_use(f"--output {self.name} cannot be written: {error.strerror or error}.") from None
 
@@ -63,16 +65,42 @@ class OutputFile:
         if not self._due or (patient and not last and now - self._written_at < LARGE_EVERY_S):
             return None
         self._written_at = now
-        before, self.problem = self.problem, self._write(transcript)
+        before, self.problem = self.problem, self._write(transcript, sync=last)
         self._due = self.problem is not None
         return self.problem if before is None else None
 
-    def _write(self, transcript: Transcript) -> str | None:
+    def _write(self, transcript: Transcript, *, sync: bool) -> str | None:
         content = self._format(transcript).encode(errors="replace")
         self._size = len(content)
         try:
-            self._new.write_bytes(content)
-            os.replace(self._new, self.path)
+            with self._beside() as file:
+                try:
+                    file.write(content)
+                    file.flush()
+                    if sync:
+                        os.fsync(file.fileno())
+                    os.replace(file.name, self.path)
+                except BaseException:
+                    os.unlink(file.name)
+                    raise
         except OSError as error:
             return f"{self.name} cannot be written: {error.strerror or error}."
         return None
+
+    def _beside(self) -> BinaryIO:
+        """A new file in the same folder, for those who may read the old one and nobody else.
+
+        (`tempfile` would give a file that was not there before to its owner alone, where any tool goes by the umask.)
+        """
+        name = self.path.with_name(f".openai-asr-{secrets.token_hex(8)}")
+        try:
+            mode = stat.S_IMODE(self.path.stat().st_mode)
+        except FileNotFoundError:
+            return open(name, "xb")
+
+        def as_before(path: str, flags: int) -> int:
+            descriptor = os.open(path, flags, 0o600)
+            os.fchmod(descriptor, mode)
+            return descriptor
+
+        return open(name, "xb", opener=as_before)

@@ -61,10 +61,12 @@ class Screen:
             line, self._line = self._line, ""
             if line:
                 self._draw()
-            yield
-            self._line = line
-            if line:
-                self._draw()
+            try:
+                yield
+            finally:
+                self._line = line
+                if line:
+                    self._draw()
 
     def close(self) -> None:
         """Take the changing line away."""
