@@ -61,6 +61,17 @@ def test_what_the_image_installs_is_there() -> None:
     assert not {*needed} & {*ignored} and all((ROOT / name).exists() for name in needed)
 
 
+def test_the_image_gets_nothing_private() -> None:
+    ignored = (DOCKER / "Dockerfile.dockerignore").read_text(encoding="utf-8").split()
+    assert "dump" in ignored, "recordings of callers"
+
+
+def test_the_readme_publishes_to_this_machine_alone() -> None:
+    readme = (DOCKER / "README.md").read_text(encoding="utf-8")
+    published = re.findall(r"-p (\S+)", readme)
+    assert published and all(port.startswith("127.0.0.1:") for port in published)
+
+
 def test_the_command_line_takes_the_images_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(serve_command, "serve", lambda request, display: asked.append(request) or 0)
