@@ -125,6 +125,8 @@ class Microphone:
         self.channels = 1
         self.overflows = 0
         self._deliver: Deliver | None = None
+        self._mistake: Exception | None = None
+        "What went wrong with the sound, when it was not the device."
         self._blocks = 0
         self._seen = 0
         self._looked_at = self._delivered_at = 0.0
@@ -146,8 +148,8 @@ class Microphone:
             except self._error as error:
                 problem = problem or error
         raise CommandError(
-            f"{self.name} cannot be opened, is another program using it? ({problem}) "
-            "Choose another with --device; --list-devices shows them."
+            f"{self.name} cannot be opened: {problem}. If another program is using it, end that, or choose another "
+            "device with --device; --list-devices shows them."
         ) from None
 
     def start(self, deliver: Deliver) -> None:
@@ -171,6 +173,8 @@ class Microphone:
         """See `Device`."""
         if self._stream is None:
             return None
+        if self._mistake is not None:
+            return f"the sound of {self.name} cannot be taken: {type(self._mistake).__name__}: {self._mistake}."
         if self._blocks != self._seen or now - self._looked_at > _NOT_LOOKED_S:
             self._seen, self._delivered_at = self._blocks, now
         self._looked_at = now
@@ -190,4 +194,8 @@ class Microphone:
         if status.input_overflow:
             self.overflows += 1
         if self._deliver is not None:
-            self._deliver(bytes(block))
+            try:
+                self._deliver(bytes(block))
+            except Exception as error:  # PortAudio would only end the stream, as if the device had gone
+                self._mistake = error
+                raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from fake_sounddevice import FakeSoundDevice, FakeStream, microphone
-from ten_packages.extension.openai_asr_python.devkit.microphone import captions, portaudio
+from ten_packages.extension.openai_asr_python.devkit.microphone import captions, feed, portaudio
 from ten_packages.extension.openai_asr_python.devkit.server.app import LocalServer, run_in_thread
 from tone_script import ToneScript
 
@@ -157,6 +158,34 @@ def test_what_a_device_hears_becomes_words(mic: Any, fake: Any, device: str, rat
     assert (options["samplerate"], options["blocksize"], options["channels"]) == (rate, rate // 50, channels)
     assert options["dtype"] == "int16"
     assert module.closed == 1
+
+
+def test_what_portaudio_says_comes_before_what_may_be_the_reason(mic: Any, fake: Any) -> None:
+    fake(*TWO).open_error = {1: "Invalid sample rate [PaErrorCode -9997]", 2: "also"}
+    ran = mic()
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.splitlines()[-1].startswith(
+        "openai-asr: Built-in Audio cannot be opened: Invalid sample rate [PaErrorCode -9997]. If another program"
+    )
+
+
+def test_a_mistake_of_ours_is_not_blamed_on_the_plug(mic: Any, fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = fake(*TWO)
+
+    def wrong(*_: object) -> None:
+        raise ValueError("no such thing")
+
+    def hears(stream: FakeStream) -> None:
+        with contextlib.suppress(ValueError):  # PortAudio prints it and ends the stream
+            stream.give(bytes(44_100))
+        stream.end()
+
+    monkeypatch.setattr(feed.Feed, "take", wrong)
+    module.hears = hears
+    ran = mic()
+    assert (ran.code, ran.out) == (1, "")
+    assert "openai-asr: the sound of Built-in Audio cannot be taken: ValueError: no such thing." in ran.err
+    assert "unplugged" not in ran.err
 
 
 @pytest.mark.parametrize("when", ["open", "start"])
