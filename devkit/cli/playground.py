@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from ..playground.access import TOKEN_CHARACTERS, Access, is_loopback
+from ..playground.access import TOKEN_CHARACTERS, Access
 from ..playground.app import Playground
 from ..playground.server import serve
+from ..transcription.destination import is_loopback
 from ..transcription.failure import DONE, CommandError, wrong_use
 from ..transcription.graphs import own_graph
 from ..transcription.service import Service, reach

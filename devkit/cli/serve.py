@@ -12,7 +12,7 @@ from typing import Any
 from ..server.app import LocalServer
 from ..server.faults import parse_fault, read_fault_script
 from ..server.recognizers import RecognizerUnavailable
-from ..transcription.destination import is_on_this_machine
+from ..transcription.destination import is_loopback
 from ..transcription.failure import DONE, CommandError, wrong_use
 from .display import Display
 from .signals import first_signal
@@ -92,7 +92,7 @@ async def _serve(server: LocalServer, request: ServeRequest, display: Display) -
     try:
         print(f"{server.url} ({request.recognizer})", flush=True)
         display.notice(f"Point a client at it with base_url {server.url}; Ctrl-C ends it.")
-        if not request.api_key and not is_on_this_machine(f"ws://{request.host or '0.0.0.0'}"):
+        if not request.api_key and not is_loopback(request.host):
             display.notice("It takes any key and can be reached from other machines: --api-key asks for one.")
         return await told
     finally:

@@ -7,20 +7,13 @@ makes them look like its own. So Host and Origin are looked at, not only where a
 from __future__ import annotations
 
 import hmac
-import ipaddress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from ..transcription.destination import is_loopback
+
 TOKEN_CHARACTERS = 16
 "A shorter token could be guessed by trying."
-
-
-def is_loopback(host: str) -> bool:
-    """Whether *host*, a name or address without a port, is this machine and nothing else."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 @dataclass(frozen=True)

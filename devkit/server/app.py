@@ -101,7 +101,8 @@ class LocalServer:
     @property
     def url(self) -> str:
         """Base URL for clients, like `ws://127.0.0.1:8765/v1`."""
-        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
+        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        host = f"[{host}]" if ":" in host else host
         return f"ws://{host}:{self.port}{self.dialect.base_path}"
 
     async def start(self) -> None:

@@ -67,11 +67,15 @@ def destination_of(graph: TranscriptionGraph, *, url_given: bool) -> Destination
 
 def is_on_this_machine(url: str) -> bool:
     """Whether the host of *url* is this machine's loopback."""
-    host = urlsplit(url).hostname or ""
+    return is_loopback(urlsplit(url).hostname or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether *host*, a name or address without a port, is this machine and nothing else."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+        return host.lower() == "localhost" or host.lower().endswith(".localhost")
 
 
 def keep_off_proxies(host: str) -> None:

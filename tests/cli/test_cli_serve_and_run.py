@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ten_packages.extension.openai_asr_python.devkit.cli import serve
 from ten_packages.extension.openai_asr_python.devkit.transcription import runner
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,6 +69,34 @@ def test_serve_says_where_it_listens_and_ends_when_told(number: signal.Signals, 
     assert process.returncode == code, err
     assert "Traceback" not in err
     assert url in err
+
+
+@pytest.mark.socket
+@pytest.mark.parametrize(
+    ("host", "url", "warned"),
+    [
+        ("127.0.0.1", "ws://127.0.0.1:", False),
+        ("localhost", "ws://localhost:", False),
+        ("::1", "ws://[::1]:", False),
+        ("0.0.0.0", "ws://127.0.0.1:", True),
+        ("::", "ws://[::1]:", True),
+        ("", "ws://127.0.0.1:", True),
+    ],
+)
+def test_serve_without_a_key_tells_when_others_can_reach_it(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, host: str, url: str, warned: bool
+) -> None:
+    def told_at_once(*signals: signal.Signals) -> asyncio.Future[signal.Signals]:
+        told: asyncio.Future[signal.Signals] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(0.1, told.set_result, signal.SIGTERM)
+        return told
+
+    monkeypatch.setattr(serve, "first_signal", told_at_once)
+    ran = cli("serve", "--host", host, "--port", "0", "--recognizer", "scripted")
+    if ":" in host and "cannot listen" in ran.err:
+        pytest.skip("no IPv6 here")
+    assert ran.code == 0 and ran.out.startswith(url), ran.err
+    assert ("can be reached from other machines" in ran.err) is warned
 
 
 @pytest.mark.socket
