@@ -148,8 +148,8 @@ def _loaded(folder: Path, decoders: int, threads: int) -> WhisperModel:
         list(segments)
     except Exception as error:
         raise RecognizerUnavailable(
-            f"model_path: the model in {folder} loads but cannot decode ({_reason(error)}); a graphics card needs cuBLAS "
-            "and cuDNN: install them, or set CUDA_VISIBLE_DEVICES=-1 to use the processor"
+            f"model_path: the model in {folder} loads but cannot decode ({_reason(error)}); a graphics card needs "
+            "cuBLAS and cuDNN: install them, or set CUDA_VISIBLE_DEVICES=-1 to use the processor"
         ) from None
     return model
 
