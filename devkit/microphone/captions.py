@@ -9,16 +9,17 @@ from typing import Protocol
 
 from ..transcription.graphs import TranscriptionGraph
 from ..transcription.job import Received
-from ..transcription.live import LiveGraph
+from ..transcription.live import LastWords, LiveGraph
+from ..transcription.nodes import METRICS
 from ..transcription.patience import Patience
-from ..transcription.transcript import TIMED_OUT, Transcript, vendor_code
+from ..transcription.transcript import Transcript
 from .device import Device
 from .feed import Feed
 from .output import OutputFile
 from .screen import Screen
 
 DRAIN_S = 10.0
-"How long the last words are waited for."
+"How long the last words are waited for, and those behind them while they come."
 _GRACE_S = 2.0
 "The extension answers by DRAIN_S; this much later nobody will."
 SILENCE_MS = 5_000
@@ -54,6 +55,7 @@ class Captions:
         self._arrivals: queue.SimpleQueue[Received | None] = queue.SimpleQueue()
         self._stop = False
         self._patience = Patience(self.transcript, None)
+        self._last_words = LastWords()
         self._draining = False
         self._broke_off = False
         self._silence_told = False
@@ -113,14 +115,18 @@ class Captions:
 
     def _drain(self, live: LiveGraph, feed: Feed) -> str | None:
         """Wait for the words of all audio so far: what went wrong, or None."""
-        self._notice(f"Waiting for the last words, {DRAIN_S:g} s at most; Ctrl-C ends it at once.")
+        self._notice("Waiting for the last words; Ctrl-C ends it at once.")
         self._draining = True
-        live.finalize()
+        self._last_words.ask(live.finalize())
         deadline = time.monotonic() + DRAIN_S + _GRACE_S
         problem = None
-        while not problem and not self.transcript.finalized and time.monotonic() < deadline:
+        while not problem and not self._last_words.all_here and time.monotonic() < deadline:
+            behind_ms = self._last_words.unsettled_ms
             problem = self._step(live, feed)
-        if not self.transcript.finalized:
+            # After an outage there may be minutes to make up for: they are waited for as long as they come.
+            if self._last_words.unsettled_ms < behind_ms:
+                deadline = time.monotonic() + DRAIN_S + _GRACE_S
+        if not self._last_words.all_here:
             # What was shown is not taken back, though nobody will finish it.
             before = len(self.transcript.finals)
             self.transcript.keep(self.transcript.partials.values())
@@ -137,7 +143,7 @@ class Captions:
             while problem is None:
                 if message is not None:
                     problem = self._take(message, feed)
-                if self.transcript.finalized:
+                if self._last_words.all_here:
                     break
                 message = self._arrivals.get_nowait()
         except queue.Empty:
@@ -152,6 +158,7 @@ class Captions:
         finals = len(self.transcript.finals)
         offline_s, reached = self._patience.offline_s(now), self.transcript.connected
         self.transcript.take(message)
+        self._last_words.take(message)
         problem = self._patience.take(message, now)
         if message.name == "error" and problem is None:
             self._setback(str(message.payload.get("message", "")))
@@ -201,7 +208,7 @@ class Captions:
         """The metrics that come while the graph stops; not its complaints about being stopped."""
         while not self._arrivals.empty():
             message = self._arrivals.get()
-            if message is not None and message.name == "metrics":
+            if message is not None and message.name == METRICS:
                 self.transcript.take(message)
 
     def _shortfall(self) -> str | None:
@@ -209,7 +216,7 @@ class Captions:
         transcript = self.transcript
         if self._broke_off:
             return f"the captions end at {transcript.duration_ms / 1000:.1f} s, where {self._device.name} failed."
-        if not transcript.finalized or any(vendor_code(error) == TIMED_OUT for error in transcript.errors):
+        if not self._last_words.all_here:
             return f"the last words did not come within {DRAIN_S:g} s."
         lost_ms = int(transcript.vendor_metrics.get("lost_ms", 0))
         if lost_ms:

@@ -49,6 +49,39 @@ class Update:
     message: str
 
 
+class LastWords:
+    """Whether all text of a finalize has come. `take` gets every message of the graph, from its start.
+
+    A finalize is answered by its own deadline. After an outage, or with audio that came faster than speech, text
+    still comes after that: nobody who ends a recording wants to miss it.
+    """
+
+    def __init__(self) -> None:
+        self.unsettled_ms = 0
+        "Audio whose text is still to come, as far as it is known."
+        self._asked: str | None = None
+        self._answered = False
+        self._late = False
+
+    def ask(self, finalize_id: str) -> None:
+        """It is about this finalize, which is not answered yet."""
+        self._asked, self._answered, self._late = finalize_id, False, False
+
+    def take(self, message: Received) -> None:
+        """Look at *message*."""
+        if message.name == "asr_finalize_end":
+            self._answered = self._answered or message.payload.get("finalize_id") == self._asked
+        elif message.name == "error":
+            self._late = self._late or vendor_code(message.payload) == TIMED_OUT
+        elif message.name == METRICS:
+            self.unsettled_ms = int(vendor_metrics(message.payload).get("unsettled_ms", self.unsettled_ms))
+
+    @property
+    def all_here(self) -> bool:
+        """Nothing of it is to come any more."""
+        return self._answered and not (self._late and self.unsettled_ms > REST_MS)
+
+
 @dataclass
 class _Change:
     params: dict[str, Any]
@@ -175,10 +208,8 @@ class LiveGraph:
         self.session_id = f"live_{uuid.uuid4().hex}"
         self._take = take
         self._sample_bytes = 2 * channels
-        self._open: set[str] = set()
-        self._unsettled_ms = 0
-        self._late = False
-        self._answered = threading.Condition()
+        self._last_words = LastWords()
+        self._news = threading.Condition()
         self._source = LiveSource.of(self.session_id, sample_rate, channels)
         self._host = Host(
             graph.app_property(),
@@ -237,37 +268,29 @@ class LiveGraph:
 
     def finalize(self) -> str:
         """Ask for all text of the audio so far; returns the id that its `asr_finalize_end` will bear."""
-        finalize_id = f"finalize_{uuid.uuid4().hex}"
-        with self._answered:
-            self._open.add(finalize_id)
+        finalize_id = _new_finalize_id()
         self._source.give(finalize_id)
         return finalize_id
 
     def finish(self, timeout_s: float) -> bool:
-        """Finalize, and wait up to *timeout_s* for the answer and for text that is late; whether all of it came.
-
-        A finalize is answered by its own deadline. After an outage, or with audio that came faster than speech, text
-        still comes after that: nobody who ends a recording wants to miss it.
-        """
-        with self._answered:
-            self._late = False
-        finalize_id = self.finalize()
-
-        def is_complete() -> bool:
-            return finalize_id not in self._open and not (self._late and self._unsettled_ms > REST_MS)
-
+        """Finalize, and wait up to *timeout_s* for its `LastWords`; whether all of them came."""
+        finalize_id = _new_finalize_id()
         deadline = time.monotonic() + timeout_s
-        with self._answered:
+        with self._news:
+            self._last_words.ask(finalize_id)
+            self._source.give(finalize_id)
             # In slices, because the end of the graph tells nobody.
-            while not (is_complete() or self._hurried or self._ended.is_set()) and time.monotonic() < deadline:
-                self._answered.wait(0.1)
-            return is_complete()
+            while (
+                not (self._last_words.all_here or self._hurried or self._ended.is_set()) and time.monotonic() < deadline
+            ):
+                self._news.wait(0.1)
+            return self._last_words.all_here
 
     def hurry(self) -> None:
         """Let a `finish` that is under way return at once."""
-        with self._answered:
+        with self._news:
             self._hurried = True
-            self._answered.notify_all()
+            self._news.notify_all()
 
     def update(self, params: dict[str, Any]) -> concurrent.futures.Future[Update]:
         """Change the recogniser's *params* by `update_configs`; the future says what became of it."""
@@ -277,11 +300,10 @@ class LiveGraph:
 
     def _heard(self, message: Received) -> None:
         self._take(message)
-        with self._answered:
-            if message.name == "asr_finalize_end":
-                self._open.discard(str(message.payload.get("finalize_id", "")))
-            elif message.name == "error":
-                self._late = self._late or vendor_code(message.payload) == TIMED_OUT
-            elif message.name == METRICS:
-                self._unsettled_ms = vendor_metrics(message.payload).get("unsettled_ms", self._unsettled_ms)
-            self._answered.notify_all()
+        with self._news:
+            self._last_words.take(message)
+            self._news.notify_all()
+
+
+def _new_finalize_id() -> str:
+    return f"finalize_{uuid.uuid4().hex}"

@@ -19,6 +19,7 @@ import numpy as np
 import pysubs2
 import pytest
 import soundfile
+from ten_packages.extension.openai_asr_python.devkit.microphone import captions
 from ten_packages.extension.openai_asr_python.devkit.server.app import LocalServer, run_in_thread
 from ten_packages.extension.openai_asr_python.devkit.server.scripted_recognizer import Line, ScriptedRecognizer
 from ten_packages.extension.openai_asr_python.devkit.transcription import patience
@@ -179,6 +180,34 @@ def test_a_pipe_gets_words_only_and_at_once(tmp_path: Path) -> None:
     assert process.returncode == 0, err
     assert out in ("", "b9\n", "b9 b10\n")
     assert "Listening to" in err and "of audio" in err and "b7" not in err
+
+
+def test_words_that_are_behind_are_waited_for_while_they_come(
+    cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The finalize is answered by its own deadline, here at once, and after the first line the second has its time."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    monkeypatch.setattr(captions, "DRAIN_S", 0.1)
+    monkeypatch.setattr(captions, "_GRACE_S", 2.3)
+    sound = play(tmp_path / "x.wav", ToneScript().pause(100).say(4).pause(700).say(5, ms=800))
+    output = tmp_path / "x.json"
+    with scripted(Line("one", delay_s=2.4), Line("two", delay_s=3.1)) as server:
+        ran = cli("mic", "--url", server.url, *TURNS, "--file-as-mic", sound, "--output", output)
+    assert (ran.code, ran.out) == (0, "one\ntwo\n"), ran.err
+    assert texts(output) == ["one", "two"]
+
+
+def test_words_that_never_come_are_told(
+    cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    monkeypatch.setattr(captions, "DRAIN_S", 0.1)
+    monkeypatch.setattr(captions, "_GRACE_S", 0.5)
+    sound = play(tmp_path / "x.wav", ToneScript().pause(100).say(4, ms=500).pause(800))
+    with scripted(Line("never", delay_s=60)) as server:
+        ran = cli("mic", "--url", server.url, *TURNS, "--file-as-mic", sound)
+    assert (ran.code, ran.out) == (1, ""), ran.err
+    assert ran.err.splitlines()[-1] == "openai-asr: the last words did not come within 0.1 s."
 
 
 def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
