@@ -1,11 +1,13 @@
 // The page: wires the parts and knows where a recording stands.
 
+import { Answers, Refused } from "./answers.js";
 import { needSecureContext, whatToDo } from "./capture.js";
 import { Captions } from "./captions.js";
 import { Connection, liveUrl } from "./connection.js";
 import { byId } from "./dom.js";
 import { download } from "./download.js";
 import { Figures } from "./figures.js";
+import { exported } from "./formats.js";
 import { Latencies } from "./latency.js";
 import { LatencyPlot } from "./latency-plot.js";
 import { Log } from "./log.js";
@@ -64,38 +66,18 @@ const network = new Network((message) => connection?.send(message));
 let connection = null;
 /** @type {Recording | null} */
 let recording = null;
+/** The newest one that the server took, for downloads. @type {Recording | null} */
+let newest = null;
+/** The connection that is being made. @type {Promise<any> | null} */
+let connecting = null;
 /** @type {Phase} */
 let phase = "idle";
+/** Its source ended while it was starting: it stops as soon as it can. */
+let endsAtOnce = false;
 let latencies = new Latencies();
 /** Whether the recording began with a file, and ends with it. */
 let byFile = false;
-/** @typedef {{resolve: (message: any) => void, reject: (why: Error) => void}} Waiter */
-/** Who waits for an answer of the server, by its type. @type {Map<string, Waiter>} */
-const waiting = new Map();
-
-/** @param {string} type of the message to wait for @returns {Promise<any>} */
-function answer(type) {
-  return new Promise((resolve, reject) => waiting.set(type, { resolve, reject }));
-}
-
-/** @param {string} type @param {any} message @returns {boolean} whether someone waited */
-function answered(type, message) {
-  const waiter = waiting.get(type);
-  waiting.delete(type);
-  waiter?.resolve(message);
-  return waiter !== undefined;
-}
-
-/** @param {string} why */
-function giveUp(why) {
-  const waiters = [...waiting.values()];
-  waiting.clear();
-  for (const waiter of waiters) waiter.reject(new Refused(why));
-  return waiters.length > 0;
-}
-
-/** What the server says in words for people. */
-class Refused extends Error {}
+const answers = new Answers();
 
 /** @param {Phase} next */
 function enter(next) {
@@ -109,9 +91,20 @@ function enter(next) {
   state.show(phase, connection);
 }
 
+/** There is a connection that can be used: this one, the one that is being made, or a new one. */
+async function connected() {
+  if (connecting === null && connection?.usable) return;
+  connecting ??= connect().finally(() => (connecting = null));
+  await connecting;
+}
+
 function connect() {
-  const hello = answer("hello");
-  connection = new Connection(liveUrl(location), { onMessage: take, onClose: lostServer });
+  const hello = answers.next("hello");
+  const made = new Connection(liveUrl(location), {
+    onMessage: take,
+    onClose: (why) => made === connection && lostServer(why),
+  });
+  connection = made;
   state.show(phase, connection);
   return hello;
 }
@@ -127,13 +120,13 @@ function lostServer(why) {
       ? `${why} The recording ended; what was captioned stays. Press Start to begin again.`
       : `${why} Press Start to try again.`,
   );
-  if (!giveUp(why) && running) void abandon();
+  if (!answers.fail(why, ["hello", "started", "stopped"]) && running) void abandon();
   else state.show(phase, connection);
-  for (const button of exports) button.disabled = true;
 }
 
 /** The recording is over without the server's goodbye. */
 async function abandon() {
+  enter("stopping");
   await recording?.end();
   over();
 }
@@ -149,22 +142,26 @@ function over() {
 /** @param {(recording: Recording) => Promise<void>} source gives it its audio */
 async function begin(source) {
   enter("starting");
+  endsAtOnce = false;
   problems.clear();
   try {
-    if (connection === null || connection.closed) await connect();
+    await connected();
     const mine = new Recording(/** @type {Connection} */ (connection), { onLevel, onFileEnd, onLost, onWaiting });
     recording = mine;
     newPictures();
     await source(mine);
-    const started = answer("started");
+    if (!mine.connection.usable) throw new Refused("The connection ended before the recording began.");
+    const started = answers.next("started");
     mine.begin(settings.begin());
     log.add("page", "start", `${mine.capture.sampleRate} Hz, ${byFile ? "a file" : "the microphone"}`);
     const { session_id: session } = await started;
     mine.started();
+    newest = mine;
     captions.begin();
     for (const button of exports) button.disabled = false;
     log.add("page", "started", session ? `session ${session}` : "");
     enter("recording");
+    if (endsAtOnce) void stop();
   } catch (error) {
     await recording?.end();
     const why = error instanceof Refused ? error.message : whatToDo(error);
@@ -185,14 +182,14 @@ function newPictures() {
 }
 
 async function stop() {
+  endsAtOnce = phase === "starting";
   if (phase !== "recording" || recording === null) return;
   enter("stopping");
+  const stopped = answers.next("stopped"); // it may end by itself meanwhile
   await recording.end();
   log.add("page", "stop", "waiting for the last words");
+  connection?.send({ type: "stop" });
   try {
-    const stopped = answer("stopped");
-    connection?.send({ type: "stop" });
-    if (!connection?.usable) giveUp("The connection to the server of this page is gone.");
     ended(await stopped);
   } catch {
     over(); // the connection's end has been told
@@ -257,7 +254,7 @@ function take(message) {
     case "hello":
       return hello(message);
     case "started":
-      return answered("started", message);
+      return answers.came("started", message);
     case "message":
       return heard(message.name, message.payload);
     case "settings":
@@ -275,16 +272,19 @@ function take(message) {
       log.add("page", "download", message.name);
       return download(message);
     case "stopped":
-      return answered("stopped", message) || stoppedByItself(message);
+      return answers.came("stopped", message) || stoppedByItself(message);
     case "problem":
       log.add("error", "problem", message.message, message);
-      return giveUp(message.message) || problems.set("page", message.message);
+      // A stop has no such answer: the recording goes on until it is stopped.
+      return answers.fail(message.message, ["hello", "started"]) || problems.set("page", message.message);
   }
 }
 
 /** @param {{problem: string | null}} message */
 async function stoppedByItself(message) {
-  if (giveUp(message.problem ?? "The recording ended before it began.")) return;
+  if (answers.fail(message.problem ?? "The recording ended before it began.", ["started"])) return;
+  if (phase !== "recording") return;
+  enter("stopping"); // nobody else need stop it
   await recording?.end();
   ended({ problem: message.problem ?? "The recording ended by itself." });
 }
@@ -297,7 +297,7 @@ function hello(message) {
   network.hello(message);
   log.add("page", "hello", message.destination?.url ?? "", message);
   if (phase === "idle") enter("idle");
-  answered("hello", message);
+  answers.came("hello", message);
 }
 
 /** @param {string} name @param {any} payload of a message of the extension */
@@ -332,6 +332,15 @@ function result(payload) {
   plot.show(latencies);
 }
 
+/** The newest recording as a file; what is on the screen where the server has it no more. @param {string} format */
+function save(format) {
+  if (newest === null) return;
+  if (newest.connection.usable) return newest.connection.send({ type: "export", format });
+  const file = exported(format, captions.transcript.turns, newest.nowMs);
+  log.add("page", "download", `${file.name}, made by the page`);
+  download(file);
+}
+
 /** Another microphone or another processing; at once while one is listened to. */
 async function microphoneChanged() {
   if (phase !== "recording" || byFile) return;
@@ -352,7 +361,7 @@ function wire() {
   });
   audible.addEventListener("change", () => recording?.capture.setAudible(audible.checked));
   for (const button of exports)
-    button.addEventListener("click", () => connection?.send({ type: "export", format: button.dataset.export }));
+    button.addEventListener("click", () => save(button.dataset.export ?? ""));
   byId("clear").addEventListener("click", () => captions.clear());
   shortcuts({
     toggle,
@@ -375,4 +384,6 @@ try {
   problems.set("start", whatToDo(error));
 }
 void microphone.list();
-connect().catch(() => enter("idle"));
+connected().catch(() => {
+  if (phase === "idle") enter("idle"); // who pressed Start meanwhile is told there
+});

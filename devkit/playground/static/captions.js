@@ -83,7 +83,9 @@ export class Captions {
     node.dataset.recording = String(this.recordings);
     const text = make("span", "text");
     text.dir = "auto";
-    node.append(make("span", "time"), text, make("span", "about"));
+    const time = make("span", "time");
+    time.append(make("span"), make("span", "until"));
+    node.append(time, text, make("span", "about"));
     this.nodes.set(id, node);
     return node;
   }
@@ -95,7 +97,10 @@ export class Captions {
     node.classList.toggle("partial", !turn.final);
     node.dataset.startMs = String(turn.startMs);
     node.dataset.endMs = String(turn.endMs);
-    write(time, clock(turn.startMs));
+    const [start, end] = [clock(turn.startMs), clock(turn.endMs)];
+    write(time.children[0], start);
+    write(time.children[1], turn.final ? ` – ${end}` : ""); // until then it moves with every word
+    time.title = turn.final ? `${start} to ${end}` : "";
     write(text, turn.text);
     text.lang = turn.language;
     if (turn.final || about.childElementCount > 0) about.replaceChildren(...aboutOf(turn));

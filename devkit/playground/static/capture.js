@@ -12,6 +12,7 @@
 
 const LOWEST_RATE = 8000;
 const HIGHEST_RATE = 48000; // what the extension takes
+const RESUME_TIMEOUT_MS = 2000;
 
 /** Sources → worklet → blocks. One for each recording. */
 export class Capture {
@@ -50,18 +51,24 @@ export class Capture {
   async useMicrophone(device, processing) {
     needSecureContext();
     const stream = await openMicrophone(device, processing);
-    if (this.closed) return endOf(stream);
     const track = stream.getAudioTracks()[0];
-    await this.#ready(track.getSettings().sampleRate);
-    if (this.closed || this.context === null) return endOf(stream);
+    let microphone;
+    try {
+      if (!this.closed) await this.#ready(track.getSettings().sampleRate);
+      if (this.closed || this.context === null) return endOf(stream);
+      microphone = this.context.createMediaStreamSource(stream); // may fail; the one before is listened to then
+    } catch (error) {
+      endOf(stream);
+      throw error;
+    }
     this.#dropMicrophone();
     this.stream = stream;
-    this.microphone = this.context.createMediaStreamSource(stream);
+    this.microphone = microphone;
     track.addEventListener("ended", () => {
       if (this.stream !== stream || this.closed) return;
       this.listener.onLost(`The microphone “${track.label}” went away.`);
     });
-    if (!this.playing) this.microphone.connect(/** @type {AudioWorkletNode} */ (this.worklet));
+    if (!this.playing) microphone.connect(/** @type {AudioWorkletNode} */ (this.worklet));
   }
 
   /**
@@ -125,7 +132,7 @@ export class Capture {
         if (!this.closed && context.state !== "running" && context.state !== "closed") context.resume().catch(() => {});
       });
     }
-    if (this.context.state !== "running") await this.context.resume();
+    if (this.context.state !== "running") await resumed(this.context);
   }
 
   /** @param {any} data */
@@ -169,6 +176,15 @@ function flushed(worklet) {
     });
     worklet.port.postMessage("flush");
   });
+}
+
+/** A browser leaves it waiting, without a word, until somebody has touched the page. @param {AudioContext} context */
+async function resumed(context) {
+  /** @type {Promise<void>} */
+  const tooLong = new Promise((_, reject) => {
+    setTimeout(() => reject(new DOMException("", "UntouchedPageError")), RESUME_TIMEOUT_MS);
+  });
+  await Promise.race([context.resume(), tooLong]);
 }
 
 /** @param {number} [wanted] */
@@ -217,6 +233,15 @@ const REMEDIES = new Map([
     "InsecureContextError",
     "A browser records only on pages of this machine or over https: open the page as http://127.0.0.1, or start the " +
       "playground with --tls-cert and --tls-key.",
+  ],
+  [
+    "UntouchedPageError",
+    "A browser plays nothing on a page that nobody has touched yet: click the page once and drop the file again.",
+  ],
+  [
+    "NotSupportedError",
+    "The browser cannot take this microphone at the sample rate that the recording has. Stop, choose it, and press " +
+      "Start again.",
   ],
   ["EncodingError", "The browser cannot decode this file. WAV, MP3, FLAC, M4A and OGG usually work."],
 ]);

@@ -6,11 +6,13 @@
  * @property {(why: string) => void} onClose
  */
 
+const GONE = "The connection to the server of this page is gone.";
+const UNREACHABLE = "The server of this page cannot be reached.";
 const REASONS = new Map([
-  [4403, "The server refused this page: open it with the address that the command printed, token included."],
   [4429, "The server has as many pages as it takes: close another one."],
   [1012, "The server has stopped."],
 ]);
+const REFUSAL_TIMEOUT_MS = 5000;
 
 /** One connection; a new one is made after it has closed. */
 export class Connection {
@@ -19,10 +21,14 @@ export class Connection {
    * @param {Listener} listener
    */
   constructor(url, listener) {
+    let opened = false;
     this.socket = new WebSocket(url);
     this.socket.binaryType = "arraybuffer";
+    this.socket.addEventListener("open", () => (opened = true));
     this.socket.addEventListener("message", (event) => listener.onMessage(JSON.parse(event.data)));
-    this.socket.addEventListener("close", (event) => listener.onClose(reasonOf(event)));
+    this.socket.addEventListener("close", async (event) =>
+      listener.onClose(opened ? reasonOf(event) : await refusal()),
+    );
   }
 
   get usable() {
@@ -58,7 +64,16 @@ export function liveUrl(location) {
 function reasonOf(event) {
   const known = REASONS.get(event.code);
   if (known) return known;
-  return event.reason
-    ? `The server closed the connection: ${event.reason}.`
-    : "The connection to the server of this page is gone.";
+  return event.reason ? `The server closed the connection: ${event.reason}.` : GONE;
+}
+
+/** Why there was no WebSocket: a browser does not tell a page, so the page asks for itself again. */
+async function refusal() {
+  try {
+    const answer = await fetch("/", { cache: "no-store", signal: AbortSignal.timeout(REFUSAL_TIMEOUT_MS) });
+    const why = answer.ok ? "" : (await answer.text()).trim();
+    return why || UNREACHABLE;
+  } catch {
+    return UNREACHABLE;
+  }
 }

@@ -33,11 +33,6 @@ export class LogStore {
     if (gone.kind === "partial") this.partials -= 1;
     return { entry, gone };
   }
-
-  clear() {
-    this.entries = [];
-    this.partials = 0;
-  }
 }
 
 /** @param {Entry} entry @param {string} text lower case @param {Set<Kind>} hidden */

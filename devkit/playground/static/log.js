@@ -49,11 +49,6 @@ export class Log {
     this.follow.grown();
   }
 
-  clear() {
-    this.store.clear();
-    this.#filter();
-  }
-
   #filter() {
     this.text = this.places.filter.value.trim().toLowerCase();
     const boxes = [...this.places.kinds.querySelectorAll("input")];

@@ -39,8 +39,8 @@ export function given(values) {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => !same(value, "")));
 }
 
-/** @param {unknown} one @param {unknown} other */
-function same(one, other) {
+/** Unset is unset, and lists are compared by what is in them. @param {unknown} one @param {unknown} other */
+export function same(one, other) {
   return JSON.stringify(emptied(one)) === JSON.stringify(emptied(other));
 }
 

@@ -1,7 +1,7 @@
 // The form of settings: kept in this browser, sent with a start, and at once while a recording runs.
 
 import { byId, make, memory } from "./dom.js";
-import { applies, difference, flatten, given, nest, refusedOf } from "./params.js";
+import { applies, difference, flatten, given, nest, refusedOf, same } from "./params.js";
 
 /** @typedef {import("./params.js").Values} Values */
 /** @typedef {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} Field */
@@ -138,7 +138,7 @@ export class Settings {
   #sendChanges() {
     if (this.inForce === null || this.underWay.size > 0) return; // the answer looks again
     const changes = difference(this.inForce, this.#values());
-    for (const [name, value] of Object.entries(this.refused)) if (changes[name] === value) delete changes[name];
+    for (const [name, value] of Object.entries(this.refused)) if (name in changes && same(changes[name], value)) delete changes[name];
     if (Object.keys(changes).length === 0) return;
     this.lastId += 1;
     this.underWay.set(this.lastId, changes);
@@ -169,8 +169,7 @@ export class Settings {
   #mark() {
     for (const field of this.#fields()) {
       const value = valueOf(field);
-      if (field.name in this.refused && JSON.stringify(this.refused[field.name]) !== JSON.stringify(value))
-        delete this.refused[field.name];
+      if (field.name in this.refused && !same(this.refused[field.name], value)) delete this.refused[field.name];
       const wrong = field.name in this.refused || !field.checkValidity();
       if (wrong) field.setAttribute("aria-invalid", "true");
       else field.removeAttribute("aria-invalid");

@@ -1,11 +1,14 @@
 // Keys for those who would rather not take the mouse, and files that are dropped.
 
+import { byId, memory } from "./dom.js";
+
 /**
  * @param {{toggle: () => void, finalize: () => void, cut: () => void, filter: () => void}} actions
  */
 export function shortcuts(actions) {
+  const wanted = keysWanted();
   document.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!wanted.checked || event.defaultPrevented || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
     const target = event.target instanceof Element ? event.target : null;
     if (isTyping(target)) return;
     const action = { f: actions.finalize, c: actions.cut, "/": actions.filter }[event.key.toLowerCase()];
@@ -17,6 +20,27 @@ export function shortcuts(actions) {
       actions.toggle();
     }
   });
+}
+
+/** The box that switches them off, for who dictates to the browser; kept in this browser. */
+function keysWanted() {
+  const box = byId("keys", HTMLInputElement);
+  const keyed = [...document.querySelectorAll("[aria-keyshortcuts]")].map(
+    (element) => /** @type {const} */ ([element, element.getAttribute("aria-keyshortcuts") ?? ""]),
+  );
+  const tell = () => {
+    for (const [element, key] of keyed) {
+      if (box.checked) element.setAttribute("aria-keyshortcuts", key);
+      else element.removeAttribute("aria-keyshortcuts");
+    }
+  };
+  box.checked = memory.get("keys") !== false;
+  box.addEventListener("change", () => {
+    memory.set("keys", box.checked ? null : false);
+    tell();
+  });
+  tell();
+  return box;
 }
 
 /** @param {Element | null} target */

@@ -13,6 +13,7 @@
  * @property {boolean} replayed
  * @property {boolean} promoted
  * @property {boolean} late
+ * @property {any} payload the `asr_result` it is of
  * @typedef {{turn: Turn, change: "added" | "changed" | "removed", before: string | null}} Change
  *   `before` is the id of the turn that follows, for who shows them in order
  */
@@ -32,6 +33,7 @@ export function turnOf(payload) {
     replayed: info.replayed === true,
     promoted: info.promoted === true,
     late: info.late === true,
+    payload,
   };
 }
 
