@@ -273,14 +273,20 @@ addEventListener("load", () => {
   window.dropFile();
 });
 """
-# A permission prompt that stays until `permit()`.
-PROMPT = """() => {
+# A permission prompt that stays until `permit()`, and the page's sockets in reach.
+PROMPT = """
+  window.WebSocket = class extends WebSocket {
+    constructor(url) {
+      super(url);
+      window.socket = this;
+    }
+  };
   const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
   navigator.mediaDevices.getUserMedia = async (wanted) => {
     await new Promise((resolve) => (window.permit = resolve));
     return (window.stream = await open(wanted));
   };
-}"""
+"""
 
 
 def test_a_page_that_lost_its_server_keeps_its_captions_and_says_why(
@@ -291,6 +297,7 @@ def test_a_page_that_lost_its_server_keeps_its_captions_and_says_why(
         page_of(chromium(*MICROPHONE), None, expected=LOST + UNTOUCHED) as page,
     ):
         page.add_init_script(DROP % base64.b64encode(wav_of(weather, 0.3, 4.0)).decode())
+        page.add_init_script(PROMPT)
         with page.expect_console_message(lambda line: line.text == "a problem"):
             page.goto(one.url)
         assert "click the page" in page.locator("#problem").inner_text()
@@ -299,14 +306,14 @@ def test_a_page_that_lost_its_server_keeps_its_captions_and_says_why(
         page.wait_for_selector("#captions .final")
         wait_until_idle(page)
         made_there = {ending: saved(page, ending) for ending in EXPORTS}
-        page.evaluate(PROMPT)
         page.click("#start")
         wait_until(page, "window.permit")
-        one.end()
+        page.evaluate("window.socket.close()")
         page.wait_for_selector("#problem:visible")
         page.evaluate("window.permit()")
         wait_until_idle(page)
         assert page.evaluate("window.stream.getTracks().map((track) => track.readyState)") == ["ended"]
+        one.end()
         made_here = {ending: saved(page, ending) for ending in EXPORTS}
         check_the_same(made_here, made_there)
         address = one.origin.rpartition(":")[2]
