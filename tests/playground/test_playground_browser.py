@@ -197,7 +197,7 @@ def test_settings_change_the_session_while_a_file_is_played(chromium: Callable[.
         page.wait_for_selector("#settings-status[data-code='0']")
         page.locator("#captions").focus()
         page.keyboard.press("f")
-        page.wait_for_selector("#log .entry .name:text-is('asr_finalize_end')")
+        page.wait_for_selector("body[data-phase=recording] #log .name:text-is('asr_finalize_end')")
         wait_until_idle(page, 60)
         assert share(words(page), weather.words) >= 0.9
     asked = [message["session"] for wire in wires for message in wire.heard if message["type"] == "session.update"]
