@@ -153,8 +153,8 @@ def check_the_seam(said: list[str], heard: list[str], cut: int) -> None:
     matched = {block.a + offset for block in matcher.get_matching_blocks() for offset in range(block.size)}
     around = range(max(0, cut - 2), min(len(said), cut + 3))
     assert set(around) <= matched, [said[index] for index in around if index not in matched]
-    for tag, begin, end, first, last in matcher.get_opcodes():
-        if tag in ("insert", "replace"):
+    for _, begin, end, first, last in matcher.get_opcodes():
+        if last - first > end - begin:
             near = said[max(0, begin - 5) : begin] + said[end : end + 5]
             assert not set(heard[first:last]) & set(near), f"doubled: {heard[first:last]} beside {near}"
 
