@@ -12,7 +12,8 @@
 
 const LOWEST_RATE = 8000;
 const HIGHEST_RATE = 48000; // what the extension takes
-const RESUME_TIMEOUT_MS = 2000;
+const RESUME_TIMEOUT_MS = 10_000;
+const UNTOUCHED_TIMEOUT_MS = 2000;
 
 /** Sources → worklet → blocks. One for each recording. */
 export class Capture {
@@ -180,9 +181,10 @@ function flushed(worklet) {
 
 /** A browser leaves it waiting, without a word, until somebody has touched the page. @param {AudioContext} context */
 async function resumed(context) {
+  const limit = navigator.userActivation?.hasBeenActive === false ? UNTOUCHED_TIMEOUT_MS : RESUME_TIMEOUT_MS;
   /** @type {Promise<void>} */
   const tooLong = new Promise((_, reject) => {
-    setTimeout(() => reject(new DOMException("", "UntouchedPageError")), RESUME_TIMEOUT_MS);
+    setTimeout(() => reject(new DOMException("", "SilentContextError")), limit);
   });
   await Promise.race([context.resume(), tooLong]);
 }
@@ -235,8 +237,9 @@ const REMEDIES = new Map([
       "playground with --tls-cert and --tls-key.",
   ],
   [
-    "UntouchedPageError",
-    "A browser plays nothing on a page that nobody has touched yet: click the page once and drop the file again.",
+    "SilentContextError",
+    "The browser's audio does not start. It plays nothing on a page that nobody has touched yet: click the page once " +
+      "and drop the file again.",
   ],
   [
     "NotSupportedError",

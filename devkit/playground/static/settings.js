@@ -138,7 +138,8 @@ export class Settings {
   #sendChanges() {
     if (this.inForce === null || this.underWay.size > 0) return; // the answer looks again
     const changes = difference(this.inForce, this.#values());
-    for (const [name, value] of Object.entries(this.refused)) if (name in changes && same(changes[name], value)) delete changes[name];
+    for (const [name, value] of Object.entries(this.refused))
+      if (name in changes && same(changes[name], value)) delete changes[name];
     if (Object.keys(changes).length === 0) return;
     this.lastId += 1;
     this.underWay.set(this.lastId, changes);

@@ -8,7 +8,8 @@ import { byId, memory } from "./dom.js";
 export function shortcuts(actions) {
   const wanted = keysWanted();
   document.addEventListener("keydown", (event) => {
-    if (!wanted.checked || event.defaultPrevented || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!wanted.checked) return;
+    if (event.defaultPrevented || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
     const target = event.target instanceof Element ? event.target : null;
     if (isTyping(target)) return;
     const action = { f: actions.finalize, c: actions.cut, "/": actions.filter }[event.key.toLowerCase()];
