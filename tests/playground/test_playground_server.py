@@ -194,8 +194,9 @@ def test_a_page_that_goes_away_frees_everything(
         for _ in range(5):
             visit()
         assert max(busy) > (threads, sockets)
-        # Pools may still grow by some; five graphs that stayed would be dozens.
-        until(lambda: running.threads() <= threads + 8 and running.sockets() <= sockets)
+        # Pools may still grow by some, and websockets before 17 leaves the socket of a dial through a proxy that was
+        # cancelled to the garbage collector; five graphs that stayed would be dozens.
+        until(lambda: running.threads() <= threads + 8 and running.sockets() <= sockets + 3)
         stays.say("export", format="txt")  # and who stayed is served
         stays.until_type("problem")
 
