@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ...config import OpenAIASRConfig
 from ...config_spelling import Spelling
-from ...realtime.endpoint import display_url
+from ...realtime.endpoint import secrets_of
 from ...realtime.errors import Problem
 from ...realtime.options import SessionOptions
 from ...telemetry import Redactor
@@ -57,8 +56,6 @@ class Case:
     "The spoken sample is wanted."
     world: World = field(default_factory=World)
     redact: Redactor = field(default_factory=Redactor)
-    findings: dict[str, Finding] = field(default_factory=dict)
-    "By check."
     spelling: Spelling | None = None
     config: OpenAIASRConfig | None = None
     "None: it cannot work."
@@ -101,29 +98,14 @@ def hide_secrets(redact: Redactor, values: Mapping[str, Any], environ: Mapping[s
     headers = values.get("headers")
     if isinstance(headers, Mapping):
         for value in headers.values():
-            redact.add(*_texts(value))
+            for text in _texts(value):
+                redact.add_header(text)
     for name in ("OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
         redact.add(environ.get(name))
     proxies = [value for name, value in environ.items() if name.lower().endswith("_proxy")]
     for url in (*_texts(values.get("base_url")), *_texts(values.get("proxy")), *proxies):
-        redact.add(*_secrets_of_url(url))
+        redact.add(*secrets_of(url))
 
 
 def _texts(value: Any) -> list[str]:
     return [value.strip()] if isinstance(value, str) else []
-
-
-def _secrets_of_url(url: str) -> list[str]:
-    """User, password, and what `display_url` does not show of the query."""
-    try:
-        parts = urlsplit(url.strip())
-        credentials = [parts.username or "", parts.password or ""]
-        shown = parse_qsl(urlsplit(display_url(url)).query, keep_blank_values=True)
-        query = [
-            value
-            for (_, value), (_, public) in zip(parse_qsl(parts.query, keep_blank_values=True), shown, strict=False)
-            if public == "***"
-        ]
-    except ValueError:
-        return [url]
-    return [text for secret in (*credentials, *query) for text in (secret, unquote(secret))]

@@ -65,8 +65,7 @@ def examine(case: Case) -> Iterator[Line]:
     causes: dict[str, str] = {}
     for check in CHECKS:
         finding = _finding(check, case, causes)
-        finding = case.findings[check.id] = without_secrets(finding, case.redact)
-        yield Line(check.id, check.title, finding)
+        yield Line(check.id, check.title, without_secrets(finding, case.redact))
 
 
 def _finding(check: Check, case: Case, causes: dict[str, str]) -> Finding:
@@ -83,7 +82,9 @@ def _finding(check: Check, case: Case, causes: dict[str, str]) -> Finding:
         log.info("the check %s failed", check.id, exc_info=True)
         finding = trouble("check_failed", f"{type(error).__name__} in the check itself")
     if finding.stops and check.id != "speech":
-        causes[check.id] = check.title if case.key_trouble is None else "Key"
+        # What the handshake lacks without a key is that key.
+        lacks_key = check.id == "handshake" and case.key_trouble is not None
+        causes[check.id] = "Key" if lacks_key else check.title
     return finding
 
 
@@ -91,4 +92,4 @@ def report_of(case: Case, lines: list[Line]) -> Report:
     """*lines*, with where they are about."""
     config = case.config
     url, model = ("", "") if config is None else (config.connection.display_url, config.connection.model)
-    return Report(our_version(), url, model, tuple(lines))
+    return Report(our_version(), case.redact(url), case.redact(model), tuple(lines))

@@ -268,6 +268,8 @@ def test_every_place_of_a_secret_is_known() -> None:
     hide_secrets(redact, values, {"OPENAI_API_KEY": "sk-from-outside", "HTTPS_PROXY": "http://me:eleventh@p:1"})
     said = "sk-first-secret print-second third-org fourth-project fifth-value seven!th ninth-password tenth-token"
     assert redact(f"{said} sk-from-outside eleventh").split() == ["***"] * 10
+    hide_secrets(redact, {"headers": {"Authorization": "Bearer gateway-token-123"}, "proxy": "http://u:12th/one@p"}, {})
+    assert redact("Invalid token gateway-token-123, no Bearer; 12th/one") == "Invalid token ***, no Bearer; ***"
     assert redact("gpt-transcribe at wss://host/v1 proxy") == "gpt-transcribe at wss://host/v1 proxy"
 
 

@@ -262,7 +262,7 @@ async def quote_headers(peer: Peer) -> None:
         {"type": "error", "error": {"type": "server_error", "code": quoted[:200], "message": quoted, "param": quoted}}
     )
     await peer.transcribe("hello")
-    await peer.close(1011, f"bad key {peer.headers.get('Authorization', '')}"[:120])
+    await peer.close(1011, f"bad key {peer.headers.get('Authorization', '').removeprefix('Bearer ')}"[:120])
 
 
 SECRETS: dict[str, Json] = {
@@ -276,6 +276,9 @@ SECRETS: dict[str, Json] = {
     "a key in the wrong place": {"base_url": f"sk-{CANARY}"},
     "a key with a line break": {"api_key": f"sk-{CANARY}\nX-More: {CANARY}"},
     "a key in a bad URL": {"base_url": f"ftp://user:{CANARY}@example.org"},
+    "a password that ends the host": {"proxy": f"http://user:{CANARY}/word@proxy.test:8080"},
+    "a user that is a port": {"base_url": f"ws://12345/{CANARY}@127.0.0.1:1/v1"},
+    "a word of a header": {"api_key": "", "headers": {"Authorization": f"Bearer {CANARY}"}},
     "a secret of the wrong type": {"headers": {"X": {"deep": CANARY}}},
     "a command that fails": {"api_key": "", "api_key_command": f"echo {CANARY} >&2; exit 3"},
     "an unknown property": {"api_token": CANARY},
