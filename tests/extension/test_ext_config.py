@@ -256,13 +256,14 @@ def test_the_configuration_is_logged_once_masked_and_as_a_key_point() -> None:
 async def quote_headers(peer: Peer) -> None:
     """A server that is fond of quoting what it was sent: in errors, and in its last words."""
     quoted = " ".join(f"{name}: {value}" for name, value in peer.headers.items())
+    quoted += f" invalid token {peer.headers.get('Authorization', '').removeprefix('Bearer ')}"
     await peer.say({"type": "error", "error": {"type": "invalid_request_error", "code": "bad", "message": quoted}})
     await peer.configure()
     await peer.say(
         {"type": "error", "error": {"type": "server_error", "code": quoted[:200], "message": quoted, "param": quoted}}
     )
     await peer.transcribe("hello")
-    await peer.close(1011, f"bad key {peer.headers.get('Authorization', '').removeprefix('Bearer ')}"[:120])
+    await peer.close(1011, f"bad key {peer.headers.get('Authorization', '')}"[:120])
 
 
 SECRETS: dict[str, Json] = {
