@@ -97,8 +97,7 @@ _ALL = (
     Trouble("forbidden", "handshake", _FAIL, "The server forbids it (403): some do for a path they do not have.",
             "Check the key's rights and the path in params.base_url."),
     Trouble("region", "handshake", _FAIL, "The service does not serve the country this machine is seen in.",
-            "Use a server that serves it: another one in params.base_url, or a way out elsewhere in params.proxy if your "
-            "contract allows that."),
+            "Use another server in params.base_url or, if your contract allows it, a proxy elsewhere in params.proxy."),
     Trouble("overloaded", "handshake", _FAIL, "Too many requests (429).",
             "Wait, and ask again; if it lasts, use fewer streams, or get a higher limit."),
     Trouble("service_down", "handshake", _FAIL, "The service, or what stands before it, has a fault (5xx).",
