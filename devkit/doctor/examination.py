@@ -6,9 +6,10 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from ..version import version
 from .case import Case
 from .configured import check_configuration, check_end, check_model
-from .installed import check_packages, check_python, check_siblings, our_version
+from .installed import check_packages, check_python, check_siblings
 from .network import check_dns, check_proxy, check_tcp, check_tls
 from .report import Finding, Line, Report, skipped, without_secrets
 from .session_checks import check_account, check_clock, check_echo, check_handshake, check_key, check_round_trip
@@ -92,4 +93,4 @@ def report_of(case: Case, lines: list[Line]) -> Report:
     """*lines*, with where they are about."""
     config = case.config
     url, model = ("", "") if config is None else (config.connection.display_url, config.connection.model)
-    return Report(our_version(), case.redact(url), case.redact(model), tuple(lines))
+    return Report(version(), case.redact(url), case.redact(model), tuple(lines))

@@ -58,8 +58,8 @@ class TranscriptionGraph:
                 target[name] = {}
             target = target[name]
             if not isinstance(target, dict):
-                place = dotted(("params", *canonical)[:depth])
-                raise wrong_use(f"node {self.recogniser!r}: {place} is {show_value(target)}: write an object there.")
+                where = dotted(("params", *canonical)[:depth])
+                raise wrong_use(f"node {self.recogniser!r}: {where} is {show_value(target)}: write an object there.")
         target[canonical[-1]] = value
 
     def ask(
