@@ -311,18 +311,29 @@ def test_logs_at_every_level_keep_the_secrets(
     monkeypatch.delenv("OPENAI_API_KEY")
 
     def refuse(_: object) -> Refusal:
-        return Refusal(invalid_request("model_not_found", f"sk-c***89, or {KEY}, may not use it"), 4000)
+        return Refusal(invalid_request("model_not_found", f"sk-c***89, or {KEY}, may not use it in org-AbC9876"), 4000)
 
     server = lab.server(refuse=refuse)
     for more in ({}, {"proxy": f"http://me:{CANARY}@{HERE}:{port}"}):
         lab.graph({**secrets, **more, "base_url": f"{server}?key={CANARY}"})
         assert main(["-v", "-v", "doctor", "--graph", str(lab.folder), "--timeout", "2"]) == 1
         written = capfd.readouterr()
-        assert CANARY not in written.out + written.err
+        assert CANARY not in written.out + written.err and "AbC9876" not in written.out + written.err
         assert "sk-c" not in written.out, "not even the beginning of a key, as services quote it"
-        assert ("model_not_found: *** or ***, may not use it" in written.out) is not bool(more)
+        assert ("model_not_found: *** or ***, may not use it in ***" in written.out) is not bool(more)
         word = "wants another login" if LIBRARY > 14 else "takes no proxy"
         assert (word in written.out) is bool(more)
+
+
+def test_no_log_line_has_an_account_a_server_names(
+    lab: Lab, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    monkeypatch.setattr(logging.getLogger(), "level", logging.WARNING)
+    monkeypatch.setattr(network, "_connect_and_leave", lambda *_: logging.warning("limit of org-AbC9876"))
+    lab.graph({"base_url": lab.server()})
+    main(["-v", "doctor", "--graph", str(lab.folder), "--no-speech"])
+    assert "limit of ***" in capfd.readouterr().err
 
 
 def test_a_check_that_breaks_leaves_no_secret_in_the_log(
