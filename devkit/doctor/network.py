@@ -35,7 +35,7 @@ _TROUBLE_OF_CERTIFICATE = {
 _PORTS = {"http": 80, "https": 443}
 _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _SOCKS_PORT = 1080
-_ESCAPES = "Write it as http://user:password@host:port; in a password, / ? # @ are %2F %3F %23 %40."
+_ESCAPES = "Let nothing follow host and port; in a user name or a password, write / ? # @ as %2F %3F %23 %40."
 TLS_IN_TLS = sys.version_info >= (3, 11)
 "Whether the transport can go through an https proxy to a wss server."
 
