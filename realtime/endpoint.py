@@ -98,7 +98,7 @@ def secrets_of(url: str) -> set[str]:
     except ValueError:
         return {text}
     # Up to the last @, whatever ends the host by the rules: a password may hold / ? or # as it is.
-    login = text.partition("://")[2].rpartition("@")[0]
+    login = (text.partition("://")[2] or text).rpartition("@")[0]
     pairs = [pair.partition("=") for pair in parts.query.split("&")]
     hidden = [value for name, _, value in pairs if unquote_plus(name).lower() not in _PUBLIC_QUERY]
     user, _, password = login.partition(":")

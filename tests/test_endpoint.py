@@ -111,6 +111,7 @@ def test_everything_secret_in_a_url_is_known() -> None:
     assert not {"tiny", "host", "wss"} & secrets
     for url in ("http://me:one/two@proxy:1", "http://me:one?two@proxy:1", "http://me:one#two@proxy:1"):
         assert {"one", "two", url[10:17]} <= secrets_of(url)
+    assert "password" in secrets_of("user:password@proxy:3128"), "without a scheme, too"
     assert secrets_of("wss://[canary") == {"wss://[canary"}
 
 
