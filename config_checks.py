@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .config import OpenAIASRConfig
 
 _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
-_PROXY_REMEDY = "use an http or socks URL such as http://proxy.example:3128"
+_PROXY_REMEDY = "use an http or socks URL such as http://proxy.example:3128 (in a password, / ? # are %2F %3F %23)"
 _TAG_REMEDY = "use a language code such as en or en-US"
 _STRANGE_TAG = re.compile(r"[A-Za-z]{4,8}(?:[-_][A-Za-z0-9]{1,8})+\Z")
 _CREDENTIAL_HEADERS = frozenset({"authorization", "api-key", "x-api-key"})
@@ -181,7 +181,8 @@ def _is_proxy(proxy: str | None) -> bool:
         return True
     try:
         parts = urlsplit(proxy)
-        return parts.scheme.lower() in _PROXY_SCHEMES and bool(parts.hostname) and parts.port != 0
+        known = parts.scheme.lower() in _PROXY_SCHEMES and bool(parts.hostname) and parts.port != 0
+        return known and parts.path in ("", "/") and not parts.query and not parts.fragment
     except ValueError:
         return False
 

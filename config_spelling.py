@@ -342,6 +342,23 @@ def known_places() -> list[Path]:
     ]
 
 
+def places_of(path: Path) -> list[Path]:
+    """Every place canonical *path* may be written at."""
+    section, *inside = path
+    places = [("params", *path)]
+    if path[0] in TOP_LEVEL_KEYS:
+        places.append(path)
+    for alias, meant in ALIASES.items():
+        if meant == path:
+            places += [(alias,), ("params", alias)]
+    names = [inside, *([alias] for (key, alias), name in OBJECT_ALIASES.items() if [key, name] == [*path])]
+    places += [("params", section, *name) for name in names[1:]]
+    for vendor, key in VENDOR_KEYS.items():
+        if key == section:
+            places += [("params", "audio", "input", vendor, *name) for name in names]
+    return places
+
+
 def nearest_place(place: Path) -> Path | None:
     """The known place most likely meant: the same name elsewhere, else a near name beside *place* or elsewhere."""
     import difflib  # here, since only who wrote a name that is not known needs it

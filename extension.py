@@ -36,6 +36,7 @@ from .key_command import key_from_command
 from .metadata_history import MetadataHistory
 from .openai_asr_client import Endpoint, OpenAIASRClient, OpenAIASRListener
 from .realtime import events as ev
+from .realtime.endpoint import secrets_of
 from .realtime.errors import ConfigurationError, show_value
 from .realtime.models import resolve_turn_detection
 from .realtime.options import SessionOptions
@@ -279,8 +280,10 @@ class OpenAIASRExtension(AsyncASRBaseExtension, OpenAIASRListener):
     def _endpoint(self, config: OpenAIASRConfig) -> Endpoint:
         settings = config.connection
         redact = self._telemetry.redact
-        redact.add(settings.api_key, settings.api_key_command, settings.proxy, *settings.headers.values())
-        redact.add(settings.organization, settings.project)
+        redact.add(settings.api_key, settings.api_key_command, settings.organization, settings.project)
+        redact.add(settings.proxy, *secrets_of(settings.proxy or ""), *secrets_of(settings.base_url))
+        for value in settings.headers.values():
+            redact.add_header(value)
         key: Any = settings.api_key
         if settings.api_key_command is not None:
             key = functools.partial(_secret_key, settings.api_key_command, redact)

@@ -25,6 +25,8 @@ PASSING_SECRETS = 64
 "Keys of single connections that are still taken out of logs; what they opened is long closed then."
 PRIVATE_RESULT_LOG = "send_asr_result"
 "How the base begins the line in which it logs a whole result."
+_SCHEMES = frozenset({"bearer", "basic", "digest", "apikey"})
+"Words before the secret in a header."
 _LEVELS = ("debug", "info", "warn", "error")
 
 
@@ -41,6 +43,10 @@ class Redactor:
     def add(self, *secrets: str | None) -> None:
         """Never let these through again."""
         self._secrets.update(secret for secret in secrets if secret and len(secret) >= self.SHORTEST)
+
+    def add_header(self, value: str) -> None:
+        """Nor a header's value, nor a word of it: servers quote a key without the `Bearer` before it."""
+        self.add(value, *(word for word in value.split() if word.lower() not in _SCHEMES))
 
     def add_passing(self, secret: str) -> None:
         """Not this one either: a key that is made for one connection. The newest `PASSING_SECRETS` are known."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, unquote_plus, urlencode, urlsplit, urlunsplit
 
 from .errors import ConfigurationError, show_value
 
@@ -72,17 +73,37 @@ def display_url(url: str) -> str:
     """*url* as a log may show it: no user name, password or private query value. Never raises."""
     try:
         parts = urlsplit(url.strip())
+        _ = parts.port
     except ValueError:
         return "(not a URL)"
     if not parts.netloc:
         # Without a host there is no telling which part is secret: it may be a key in the wrong place.
         return "(not a URL)"
+    if "@" in parts.path + parts.query + parts.fragment:
+        # A password with an unescaped / ? or # looks like this: host and port are then its beginning.
+        return f"{parts.scheme}://***"
     query = "&".join(
         f"{quote(name)}={quote(value) if name.lower() in _PUBLIC_QUERY else '***'}"
         for name, value in parse_qsl(parts.query, keep_blank_values=True)
     )
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, query, ""))
+
+
+def secrets_of(url: str) -> set[str]:
+    """What `display_url` does not show of *url*, as it is written and as it is meant; all of it if it is no URL."""
+    text = url.strip()
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return {text}
+    # Up to the last @, whatever ends the host by the rules: a password may hold / ? or # as it is.
+    login = (text.partition("://")[2] or text).rpartition("@")[0]
+    pairs = [pair.partition("=") for pair in parts.query.split("&")]
+    hidden = [value for name, _, value in pairs if unquote_plus(name).lower() not in _PUBLIC_QUERY]
+    user, _, password = login.partition(":")
+    secrets = {user, password, *re.split(r"[:/?#@]", login), *hidden}
+    return {form for secret in secrets for form in (secret, unquote(secret), unquote_plus(secret)) if form}
 
 
 def host_of(base_url: str) -> str:

@@ -35,8 +35,9 @@ _ROWS = {(row.where, code): row for row in TABLE for code in row.codes}
 _GOING_AWAY = "1001"
 _MAX_SHOWN = 80
 # A key, what follows "Bearer", a URL's user name and password: somebody may have put one in the wrong place. The
-# provider says "Missing bearer or basic authentication in header." where there is none.
-_SECRET = re.compile(r"\b(?:sk|ek|pk|sess|rk)[-_][\w-]{4,}|(?i:\bbearer)\s+(?!or\s)\S+|(?:(?<=//)|^)[^/\s@]+@")
+# provider says "Missing bearer or basic authentication in header." where there is none. A password may hold anything,
+# so a URL's ends at the last @.
+_SECRET = re.compile(r"\b(?:sk|ek|pk|sess|rk)[-_][\w-]{4,}|(?i:\bbearer)\s+(?!or\s)\S+|(?:(?<=//)|^)[^\s\"]{1,500}@")
 
 
 def mask_keys(text: str) -> str:

@@ -345,6 +345,9 @@ def test_a_configuration_survives_a_copy() -> None:
         (b"x", "a value of type bytes"),
         ("mailto:sk-abcdefgh", '"mailto:***"'),
         ("Bearer canary", '"***"'),
+        ("user:can/ary@host:1/v1", '"***host:1/v1"'),
+        ("see https://user:can/a?r#y@host/v1", '"see https://***host/v1"'),
+        ('{"a":"https://host/v1","b":"x@y"}', '"{"a":"https://host/v1","b":"x@y"}"'),
         ("Missing bearer or basic authentication in header.", '"Missing bearer or basic authentication in header."'),
     ],
 )

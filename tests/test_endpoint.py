@@ -9,6 +9,7 @@ from ten_packages.extension.openai_asr_python.realtime.endpoint import (
     headers,
     needs_key,
     realtime_url,
+    secrets_of,
 )
 from ten_packages.extension.openai_asr_python.realtime.errors import ConfigurationError
 
@@ -92,10 +93,26 @@ def test_a_bad_base_never_gives_a_secret_away(base: str) -> None:
         ("wss://host/v1?api_key=canary&model=tiny", "wss://host/v1?api_key=***&model=tiny"),
         ("canary", "(not a URL)"),
         ("wss://[canary", "(not a URL)"),
+        # A password with a character that ends the host part: what is behind it is the rest of the password.
+        ("http://user:canary/word@proxy:8080", "(not a URL)"),
+        ("http://user:12345/canary@proxy:8080", "http://***"),
+        ("http://user:12345?canary@proxy:8080", "http://***"),
+        ("http://12345#canary@proxy:8080", "http://***"),
+        ("http://me:pw@123456/canary@proxy:8080", "http://***"),
     ],
 )
 def test_a_log_shows_where_but_not_who(url: str, shown: str) -> None:
     assert display_url(url) == shown
+
+
+def test_everything_secret_in_a_url_is_known() -> None:
+    secrets = secrets_of("wss://user:pass%21word@host/v1?key=ab%2Fcdef+12&model=tiny")
+    assert {"user", "pass%21word", "pass!word", "ab%2Fcdef+12", "ab/cdef 12"} <= secrets
+    assert not {"tiny", "host", "wss"} & secrets
+    for url in ("http://me:one/two@proxy:1", "http://me:one?two@proxy:1", "http://me:one#two@proxy:1"):
+        assert {"one", "two", url[10:17]} <= secrets_of(url)
+    assert "password" in secrets_of("user:password@proxy:3128"), "without a scheme, too"
+    assert secrets_of("wss://[canary") == {"wss://[canary"}
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..transcription.failure import DONE, FAILED, INTERRUPTED, CommandError
 from ..transcription.formats import FORMATS
+from ..version import version
 from .display import Display
 
 PROGRAM = "openai-asr"
-_ROOT = Path(__file__).resolve().parent.parent.parent
 
 app = typer.Typer(
     name=PROGRAM,
@@ -41,12 +39,6 @@ ModelPath = Annotated[
     str | None, typer.Option(help="Model of faster-whisper: a folder, or a name such as small, fetched once.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")]
-
-
-def version() -> str:
-    """The package's version, from manifest.json: it is there in a clone, a TEN app and a wheel alike."""
-    manifest = json.loads((_ROOT / "manifest.json").read_text(encoding="utf-8"))
-    return str(manifest["version"])
 
 
 def _print_version(wanted: bool) -> None:
@@ -313,17 +305,20 @@ def _run_graph(
 
 @app.command("doctor")
 def _doctor(
-    url: Annotated[str | None, typer.Option(help="Base URL of a server, e.g. ws://127.0.0.1:8765/v1")] = None,
-    model: Annotated[str | None, typer.Option(help="Model to ask for.")] = None,
-    dialect: Annotated[str | None, typer.Option(help="Kind of server: azure, vllm, ...")] = None,
-    language: Annotated[str | None, typer.Option(help="Language to ask for, e.g. en-US.")] = None,
+    url: Url = None,
+    model: Model = None,
+    dialect: DialectOption = None,
+    language: Language = None,
     graph: Annotated[
         str | None, typer.Option(help="Graph whose recogniser to look at: an app's folder or property.json.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Which graph of --graph.")] = None,
-    local: Annotated[bool, typer.Option("--local", help="Look at a local server even if there is a key.")] = False,
+    local: Local = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for a program.")] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.")] = 5.0,
+    timeout: Annotated[
+        float | None,
+        typer.Option(help="Seconds to wait for each answer; unset is as long as the extension, at least 5."),
+    ] = None,
     speech: Annotated[bool, typer.Option("--speech/--no-speech", help="Send a spoken sample.")] = True,
     verbose: Verbose = 0,
     quiet: Quiet = False,

@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.text import Text
 
 from ...telemetry import Redactor
-from ..doctor.case import DEFAULT_TIMEOUT_S, Case, World, graph_to_examine
+from ..doctor.case import Case, World, graph_to_examine
 from ..doctor.examination import CHECKS, examine, report_of
 from ..doctor.report import Line, Report, Status
+from ..doctor.verdicts import quoted
 from ..transcription.destination import destination_of
 from ..transcription.failure import DONE, FAILED, CommandError, wrong_use
-from ..transcription.graphs import TranscriptionGraph
 from ..transcription.service import Service, reach
 from .display import Display
 from .transcribe import LOCAL_MODEL
@@ -46,7 +46,7 @@ class DoctorRequest:
     graph_name: str | None = None
     local: bool = False
     as_json: bool = False
-    timeout_s: float = DEFAULT_TIMEOUT_S
+    timeout_s: float | None = None
     speech: bool = True
     debug: bool = False
     "Let the extension log what it hears."
@@ -54,7 +54,7 @@ class DoctorRequest:
 
 def doctor(request: DoctorRequest, display: Display, world: World | None = None) -> int:
     """Examine, and say what was found; returns the exit code: whether it would work. Raises CommandError."""
-    if request.timeout_s <= 0:
+    if request.timeout_s is not None and request.timeout_s <= 0:
         raise wrong_use(f"--timeout {request.timeout_s:g}: it must be a number of seconds above 0.")
     if request.graph_name is not None and request.graph is None:
         raise wrong_use("--name chooses a graph of --graph: give that as well.")
@@ -63,7 +63,8 @@ def doctor(request: DoctorRequest, display: Display, world: World | None = None)
     if request.debug:
         graph.set_param("log_level", "debug")
     case = Case(graph, _app_folder(request.graph), request.timeout_s, request.speech, world or World())
-    with _server(request, graph, display), _redacted_logs(case.redact):
+    case.learn_secrets()
+    with _server(request, case, display), _redacted_logs(case.redact):
         report = _examine(case, as_json=request.as_json)
     return DONE if report.ok else FAILED
 
@@ -102,34 +103,24 @@ def _app_folder(path: str | None) -> Path | None:
 
 
 @contextlib.contextmanager
-def _server(request: DoctorRequest, graph: TranscriptionGraph, display: Display) -> Iterator[None]:
-    """A local server to examine, where there is no other; that of a graph is never another than it names."""
-    if not request.local and not _needs_local(request, graph):
-        _say_where(request, graph, display)
+def _server(request: DoctorRequest, case: Case, display: Display) -> Iterator[None]:
+    """A local server to examine, if that is asked for: without a key, the missing key is what there is to tell."""
+    service = Service(request.url, request.local, local_model=LOCAL_MODEL if request.model is None else None)
+    if not request.local:
+        _say_where(case, display)
         yield
         return
-    service = Service(request.url, request.local, local_model=LOCAL_MODEL if request.model is None else None)
-    with reach(service, graph, display.notice):
+    with reach(service, case.graph, display.notice):
         yield
 
 
-def _say_where(request: DoctorRequest, graph: TranscriptionGraph, display: Display) -> None:
+def _say_where(case: Case, display: Display) -> None:
     """Before anything goes there; a configuration that cannot work goes nowhere."""
     with contextlib.suppress(CommandError):
-        destination = destination_of(graph, url_given=True)
+        destination = destination_of(case.graph, url_given=True)
         if destination is not None:
-            sample = " Four seconds of a recording of ours are sent there." if request.speech else ""
-            display.notice(f"Looking at {destination.url} (model {destination.model}).{sample}")
-
-
-def _needs_local(request: DoctorRequest, graph: TranscriptionGraph) -> bool:
-    """Whether nothing but a key is missing, and nobody said which server."""
-    if request.url is not None or request.graph is not None:
-        return False
-    try:
-        return destination_of(graph, url_given=False) is None
-    except CommandError:
-        return False  # what is wrong with it is for a check to tell
+            sample = " Four seconds of a recording of ours are sent there." if case.speech else ""
+            display.notice(case.redact(f"Looking at {destination.url} (model {destination.model}).{sample}"))
 
 
 @contextlib.contextmanager
@@ -152,4 +143,4 @@ class _Redacting(logging.Formatter):
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
-        return self._redact(self._inner.format(record))
+        return quoted(self._redact(self._inner.format(record)))

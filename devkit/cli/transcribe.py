@@ -13,7 +13,7 @@ from ..transcription.failure import DONE, FAILED, INTERRUPTED, wrong_use
 from ..transcription.formats import FORMATS, ONE_FILE_ONLY
 from ..transcription.graphs import TranscriptionGraph, choose_graph, graph_of, own_graph, read_app, with_ends
 from ..transcription.job import Job
-from ..transcription.pacing import Pacer
+from ..transcription.pacing import Pacer, block_ms
 from ..transcription.runner import run_job
 from ..transcription.service import Service, reach
 from .display import Display
@@ -34,10 +34,6 @@ _WAITS = {
 }
 """What a call cannot wait for, a recording can: these last as long as --timeout, or as long as they may be at most,
 unless the graph's node says itself how long. Else a busy machine would cost text."""
-
-# One frame every 20 ms is what calls send. Flat out, larger frames cost less and nobody hears the difference.
-_CALL_BLOCK_MS, _FLAT_OUT_BLOCK_MS = 20, 100
-_CALL_SPEED = 2.0
 
 _FLAT_OUT_SPEED = 100.0
 "A source that is faster than speech is always behind; what it waits for is the server, not the speed of a replay."
@@ -136,8 +132,7 @@ def _transcribe_one(
         speed = destination.speed
         if speed is None and "replay_speed" not in destination.settings:
             graph.set_param("replay_speed", _FLAT_OUT_SPEED)
-    block_ms = _CALL_BLOCK_MS if speed is not None and speed <= _CALL_SPEED else _FLAT_OUT_BLOCK_MS
-    job = Job(audio, Pacer(speed), block_ms)
+    job = Job(audio, Pacer(speed), block_ms(speed))
     with display.recording(audio.name, audio.duration_ms):
         transcript, interrupted = run_job(graph, job, timeout_s=timeout_s, watcher=display)
     if transcript.finals or not (transcript.problem or interrupted):

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import copy
+import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ...config import OpenAIASRConfig
-from ...config_spelling import Spelling
-from ...realtime.endpoint import display_url
+from ...config_spelling import Spelling, normalise
+from ...realtime.endpoint import secrets_of
 from ...realtime.errors import Problem
 from ...realtime.options import SessionOptions
 from ...telemetry import Redactor
+from ..transcription.destination import properties_of
 from ..transcription.failure import wrong_use
 from ..transcription.graphs import TranscriptionGraph, choose_graph, graph_of, own_graph, read_app, with_ends
 from .installed import Package, installed_packages
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from .network import Route
     from .probe import Seen
 
-DEFAULT_TIMEOUT_S = 5.0
+LEAST_WAIT_S = 5.0
+"What is slower than it may be is measured, where nobody says how long to wait."
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,13 @@ class Case:
     "Source, our extension as it is configured, sink."
     app: Path | None = None
     "The folder of the app the configuration comes from."
-    timeout_s: float = DEFAULT_TIMEOUT_S
-    "For each answer that is waited for."
+    timeout_s: float | None = None
+    "For each answer that is waited for, if somebody says so."
     speech: bool = True
     "The spoken sample is wanted."
     world: World = field(default_factory=World)
     redact: Redactor = field(default_factory=Redactor)
-    findings: dict[str, Finding] = field(default_factory=dict)
-    "By check."
+    "Knows what `learn_secrets` found."
     spelling: Spelling | None = None
     config: OpenAIASRConfig | None = None
     "None: it cannot work."
@@ -67,6 +68,12 @@ class Case:
     options: SessionOptions | None = None
     "With the turn detection decided."
     route: Route | None = None
+    addresses: Sequence[str] = ()
+    "Of the server, or of the proxy; empty if no name service was asked."
+    address: str = ""
+    "The one that takes connections."
+    key_ms: float = 0.0
+    "What the command that prints the key took."
     key_trouble: Finding | None = None
     seen: Seen | None = None
     "What became of a connection."
@@ -76,6 +83,17 @@ class Case:
         """The configuration. Only for checks that come behind it."""
         assert self.config is not None, "the configuration was not checked"
         return self.config
+
+    def learn_secrets(self) -> None:
+        """Let nothing secret of the graph's property and the environment be shown from now on."""
+        hide_secrets(self.redact, normalise(properties_of(self.graph), os.environ).values, os.environ)
+
+    @property
+    def wait_s(self) -> float:
+        """For each answer that is waited for: as long as the extension would, or longer."""
+        if self.timeout_s is not None:
+            return self.timeout_s
+        return max(LEAST_WAIT_S, self.settings.connect_timeout_ms / 1000)
 
 
 def graph_to_examine(path: str | None, name: str | None) -> TranscriptionGraph:
@@ -101,29 +119,14 @@ def hide_secrets(redact: Redactor, values: Mapping[str, Any], environ: Mapping[s
     headers = values.get("headers")
     if isinstance(headers, Mapping):
         for value in headers.values():
-            redact.add(*_texts(value))
+            for text in _texts(value):
+                redact.add_header(text)
     for name in ("OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
         redact.add(environ.get(name))
     proxies = [value for name, value in environ.items() if name.lower().endswith("_proxy")]
     for url in (*_texts(values.get("base_url")), *_texts(values.get("proxy")), *proxies):
-        redact.add(*_secrets_of_url(url))
+        redact.add(*secrets_of(url))
 
 
 def _texts(value: Any) -> list[str]:
     return [value.strip()] if isinstance(value, str) else []
-
-
-def _secrets_of_url(url: str) -> list[str]:
-    """User, password, and what `display_url` does not show of the query."""
-    try:
-        parts = urlsplit(url.strip())
-        credentials = [parts.username or "", parts.password or ""]
-        shown = parse_qsl(urlsplit(display_url(url)).query, keep_blank_values=True)
-        query = [
-            value
-            for (_, value), (_, public) in zip(parse_qsl(parts.query, keep_blank_values=True), shown, strict=False)
-            if public == "***"
-        ]
-    except ValueError:
-        return [url]
-    return [text for secret in (*credentials, *query) for text in (secret, unquote(secret))]

@@ -13,7 +13,8 @@ from ...config_spelling import Spelling, normalise
 from ...realtime.errors import ConfigurationError, Problem
 from ...realtime.models import resolve_turn_detection, rules_for, session_object, shutdown_notice
 from ..transcription.destination import properties_of, unset_variables
-from .case import Case, hide_secrets
+from .case import Case
+from .network import ProxyUnusable, route_of
 from .report import Finding, ok
 from .troubles import trouble
 
@@ -22,7 +23,6 @@ def check_configuration(case: Case) -> Finding:
     """What the extension makes of the node's property, and its environment."""
     spelling = normalise(properties_of(case.graph), os.environ)
     case.spelling = spelling
-    hide_secrets(case.redact, spelling.values, os.environ)
     problems = _load(case, spelling)
     unknown = [Problem(key.place, "unknown", key.remedy) for key in spelling.unknown]
     unset = unset_variables(case.graph.node.get("property", {}))
@@ -31,7 +31,11 @@ def check_configuration(case: Case) -> Finding:
         return trouble("variable_unset", f"not set: {', '.join(unset)}", variables=" and ".join(unset))
     if problems:
         case.config = None
-        return _problems("property_wrong", problems)
+        return _problems("property_wrong", map(_with_the_way_without_a_key, problems))
+    try:
+        route_of(case)
+    except ProxyUnusable as error:
+        return trouble("proxy_url", str(error), advice=error.advice)
     if unknown:
         return _problems("property_unknown", unknown)
     doubtful = list(doubts(case.settings, spelling))
@@ -58,6 +62,12 @@ def _load(case: Case, spelling: Spelling) -> list[Problem]:
         case.config, case.misfits = config, tuple(check_session(config, spelling))
         return [problem for problem in error.problems if problem not in {*case.misfits, *unknown}]
     return []
+
+
+def _with_the_way_without_a_key(problem: Problem) -> Problem:
+    if problem.given == "unset" and problem.field.rpartition(".")[2] == "api_key":
+        return problem._replace(remedy=f"{problem.remedy}; without a key, --local looks at this machine alone")
+    return problem
 
 
 def _problems(name: str, problems: Iterable[Problem]) -> Finding:

@@ -6,9 +6,10 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from ..version import version
 from .case import Case
 from .configured import check_configuration, check_end, check_model
-from .installed import check_packages, check_python, check_siblings, our_version
+from .installed import check_packages, check_python, check_siblings
 from .network import check_dns, check_proxy, check_tcp, check_tls
 from .report import Finding, Line, Report, skipped, without_secrets
 from .session_checks import check_account, check_clock, check_echo, check_handshake, check_key, check_round_trip
@@ -65,8 +66,7 @@ def examine(case: Case) -> Iterator[Line]:
     causes: dict[str, str] = {}
     for check in CHECKS:
         finding = _finding(check, case, causes)
-        finding = case.findings[check.id] = without_secrets(finding, case.redact)
-        yield Line(check.id, check.title, finding)
+        yield Line(check.id, check.title, without_secrets(finding, case.redact))
 
 
 def _finding(check: Check, case: Case, causes: dict[str, str]) -> Finding:
@@ -83,7 +83,9 @@ def _finding(check: Check, case: Case, causes: dict[str, str]) -> Finding:
         log.info("the check %s failed", check.id, exc_info=True)
         finding = trouble("check_failed", f"{type(error).__name__} in the check itself")
     if finding.stops and check.id != "speech":
-        causes[check.id] = check.title if case.key_trouble is None else "Key"
+        # What the handshake lacks without a key is that key.
+        lacks_key = check.id == "handshake" and case.key_trouble is not None
+        causes[check.id] = "Key" if lacks_key else check.title
     return finding
 
 
@@ -91,4 +93,4 @@ def report_of(case: Case, lines: list[Line]) -> Report:
     """*lines*, with where they are about."""
     config = case.config
     url, model = ("", "") if config is None else (config.connection.display_url, config.connection.model)
-    return Report(our_version(), url, model, tuple(lines))
+    return Report(version(), case.redact(url), case.redact(model), tuple(lines))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +14,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from ..version import version
 from .report import Finding, ok
 from .troubles import trouble
 
@@ -64,11 +64,6 @@ def our_requirements(root: Path = ROOT) -> dict[str, Requirement]:
     return {canonicalize_name(one.name): one for one in _requirements(lines)}
 
 
-def our_version(root: Path = ROOT) -> str:
-    """The extension's version."""
-    return str(json.loads((root / "manifest.json").read_text(encoding="utf-8"))["version"])
-
-
 def _requirements(lines: Iterable[str]) -> Iterator[Requirement]:
     """Those that count here: no options of pip, no extras, no other platform's."""
     for line in lines:
@@ -101,7 +96,7 @@ def check_packages(case: Case) -> Finding:
     wrong = [one for name, one in ours.items() if name in installed and not _suits(one, installed[name].version)]
     if not missing and not wrong:
         there = ", ".join(f"{one.name} {installed[name].version}" for name, one in ours.items())
-        return ok(f"openai_asr_python {our_version()} with {there}")
+        return ok(f"openai_asr_python {version()} with {there}")
     said = [f"{one.name} is not installed" for one in missing]
     said += [f"{one.name} {installed[canonicalize_name(one.name)].version} is not {one.specifier}" for one in wrong]
     name = "package_missing" if missing else "package_range"

@@ -11,7 +11,7 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -33,7 +33,9 @@ _TROUBLE_OF_CERTIFICATE = {
 }  # fmt: skip
 "By OpenSSL's number of what is wrong; all others are about who signed it."
 _PORTS = {"http": 80, "https": 443}
+_PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _SOCKS_PORT = 1080
+_ESCAPES = "Let nothing follow host and port; in a user name or a password, write / ? # @ as %2F %3F %23 %40."
 TLS_IN_TLS = sys.version_info >= (3, 11)
 "Whether the transport can go through an https proxy to a wss server."
 
@@ -48,6 +50,14 @@ class Proxy(NamedTuple):
     password: str
     place: str
     "Where it was named."
+
+
+class ProxyUnusable(Exception):
+    """A URL that can be no proxy's."""
+
+    def __init__(self, place: str, why: str, advice: str) -> None:
+        super().__init__(f"{place} {why}")
+        self.advice = advice
 
 
 class Route(NamedTuple):
@@ -71,7 +81,7 @@ class Route(NamedTuple):
 
 
 def route_of(case: Case) -> Route:
-    """The route of *case*, found on the first call."""
+    """The route of *case*, found on the first call. Raises ProxyUnusable."""
     if case.route is None:
         settings = case.settings.connection
         url = DialectChoice(settings.dialect, settings.base_url).url(settings.model)
@@ -87,10 +97,21 @@ def _proxy_of(url: str, configured: str | None) -> Proxy | None:
     text = configured or _proxy_of_environment(url)
     if not text:
         return None
-    parts = urlsplit(text)
-    port = parts.port or _PORTS.get(parts.scheme, _SOCKS_PORT)
+    if "://" not in text:
+        raise ProxyUnusable(place, "has no scheme", f"Write http:// before {place}, if that is what it speaks.")
+    try:
+        parts = urlsplit(text)
+        port = parts.port or _PORTS.get(parts.scheme, _SOCKS_PORT)
+    except ValueError:
+        raise ProxyUnusable(place, "is not a URL", _ESCAPES) from None
+    if parts.scheme not in _PROXY_SCHEMES or not parts.hostname:
+        raise ProxyUnusable(place, "is no URL of a proxy", "Use one such as http://proxy.example:3128.")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ProxyUnusable(place, "has something behind host and port", _ESCAPES)
+    if parts.username and parts.password is None:
+        raise ProxyUnusable(place, "has a user name without a password", "Write user:password@ before the host.")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    return Proxy(parts.scheme.lower(), parts.hostname or "", port, user, password, place)
+    return Proxy(parts.scheme, parts.hostname, port, user, password, place)
 
 
 def _proxy_of_environment(url: str) -> str | None:
@@ -126,9 +147,9 @@ def check_dns(case: Case) -> Finding:
         return not_needed(f"{host} is this machine")
     begun = time.perf_counter()
     try:
-        addresses = asyncio.run(_resolve(host, port, case.timeout_s))
+        addresses = case.addresses = asyncio.run(asyncio.wait_for(_resolve(host, port), case.wait_s))
     except asyncio.TimeoutError:
-        return trouble("name_late", f"no answer for {host} in {case.timeout_s:g} s")
+        return trouble("name_late", f"no answer for {host} in {case.wait_s:g} s")
     except OSError as error:
         if getattr(error, "errno", None) == socket.EAI_AGAIN:
             return trouble("name_late", f"{host}: {error.strerror or 'no answer'}")
@@ -144,9 +165,9 @@ def check_tcp(case: Case) -> Finding:
     where = f"{'the proxy ' if route.proxy else ''}{host} port {port}"
     begun = time.perf_counter()
     try:
-        asyncio.run(_connect_and_leave(host, port, case.timeout_s))
+        case.address = asyncio.run(_connect_and_leave(host, port, case.addresses, case.wait_s))
     except asyncio.TimeoutError:
-        detail = f"{where} did not answer in {case.timeout_s:g} s"
+        detail = f"{where} did not answer in {case.wait_s:g} s"
         return trouble("port_silent", detail, host=host, port=port)
     except ConnectionRefusedError:
         return trouble("port_closed", f"nobody listens on {where}", what=route.what)
@@ -166,7 +187,7 @@ def check_proxy(case: Case) -> Finding:
         return trouble("proxy_package", "websockets 14 takes no proxy", requirements="'websockets>=15'")
     begun = time.perf_counter()
     try:
-        asyncio.run(_tunnel_and_leave(route, case.timeout_s))
+        asyncio.run(_tunnel_and_leave(route, case.address, case.wait_s))
     except ProxyLogin:
         return trouble("proxy_login", f"{where} wants another login", what=proxy.place)
     except ProxyRefused as error:
@@ -176,7 +197,9 @@ def check_proxy(case: Case) -> Finding:
         package = "python-socks[asyncio]"
         return trouble("proxy_package", f"{proxy.scheme} needs {package}", requirements=f"'{package}'")
     except asyncio.TimeoutError:
-        return trouble("proxy_failed", f"{where} did not answer in {case.timeout_s:g} s", what=proxy.place)
+        return trouble("proxy_failed", f"{where} did not answer in {case.wait_s:g} s", what=proxy.place)
+    except ssl.SSLCertVerificationError as error:
+        return trouble("proxy_certificate", f"{where}: {error.verify_message}")
     except (ProxyFailed, OSError, EOFError) as error:
         why = str(error) if isinstance(error, ProxyFailed) else type(error).__name__
         return trouble("proxy_failed", f"{where}: {why}", what=proxy.place)
@@ -195,7 +218,7 @@ def check_tls(case: Case) -> Finding:
     ca_file = case.settings.ca_file
     begun = time.perf_counter()
     try:
-        version, ends = asyncio.run(_tls_and_leave(route, ca_file, case.timeout_s))
+        version, ends = asyncio.run(_tls_and_leave(route, case.address, ca_file, case.wait_s))
     except _CaFileUnusable as error:
         return trouble("ca_file_unusable", f"{ca_file}: {error}")
     except ssl.SSLCertVerificationError as error:
@@ -204,7 +227,7 @@ def check_tls(case: Case) -> Finding:
     except ssl.SSLError as error:
         return trouble("no_tls", (error.reason or "no TLS").replace("_", " ").lower())
     except asyncio.TimeoutError:
-        return trouble("no_tls", f"no answer to our TLS in {case.timeout_s:g} s")
+        return trouble("no_tls", f"no answer to our TLS in {case.wait_s:g} s")
     except (OSError, EOFError) as error:
         return trouble("no_tls", f"{type(error).__name__} instead of TLS")
     left = (ends - case.world.now()) / 86_400
@@ -221,8 +244,10 @@ class _CaFileUnusable(Exception):
     """The authorities to trust cannot be read."""
 
 
-async def _resolve(host: str, port: int, timeout_s: float) -> list[str]:
+async def _resolve(host: str, port: int) -> list[str]:
     """Addresses of *host*, in a thread that nobody waits for: the system's resolver may hang for minutes."""
+    if _is_address(host):
+        return [host]
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[list[str]] = loop.create_future()
 
@@ -244,36 +269,53 @@ async def _resolve(host: str, port: int, timeout_s: float) -> list[str]:
             loop.call_soon_threadsafe(settle, addresses, problem)
 
     threading.Thread(target=ask, name="openai-asr-dns", daemon=True).start()
-    return await asyncio.wait_for(answer, timeout_s)
+    return await answer
 
 
-async def _connect_and_leave(host: str, port: int, timeout_s: float) -> None:
-    _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), timeout_s)
+async def _connect_and_leave(host: str, port: int, addresses: Sequence[str], timeout_s: float) -> str:
+    """The first of the addresses of *host* that takes a connection."""
+    return await asyncio.wait_for(_connect_to_one(host, port, addresses), timeout_s)
+
+
+async def _connect_to_one(host: str, port: int, addresses: Sequence[str]) -> str:
+    problem: OSError | None = None
+    for address in addresses or await _resolve(host, port):
+        try:
+            _, writer = await asyncio.open_connection(address, port)
+        except OSError as error:
+            problem = problem or error
+        else:
+            writer.transport.abort()
+            return address
+    raise problem or OSError(socket.EAI_NONAME, "it has no address")
+
+
+async def _tunnel_and_leave(route: Route, address: str, timeout_s: float) -> None:
+    _, writer = await asyncio.wait_for(_reach(route, address), timeout_s)
     writer.transport.abort()
 
 
-async def _tunnel_and_leave(route: Route, timeout_s: float) -> None:
-    _, writer = await asyncio.wait_for(_reach(route), timeout_s)
-    writer.transport.abort()
+async def _reach(route: Route, address: str) -> Streams:
+    """A connection to the server, through the proxy if there is one: *address* is that of whom we connect to.
 
-
-async def _reach(route: Route) -> Streams:
-    """A connection to the server, through the proxy if there is one."""
+    No name is left for asyncio to resolve: it does so in threads that its end waits for.
+    """
     proxy = route.proxy
     if proxy is None:
-        return await asyncio.open_connection(route.host, route.port)
+        return await asyncio.open_connection(address, route.port)
     tls = await tls_context(None) if proxy.scheme == "https" else None
-    return await open_tunnel(proxy, route.host, route.port, tls)
+    host = (await _resolve(route.host, route.port))[0] if proxy.scheme in ("socks4", "socks5") else route.host
+    return await open_tunnel(proxy, address, host, route.port, tls)
 
 
-async def _tls_and_leave(route: Route, ca_file: str | None, timeout_s: float) -> tuple[str, float]:
+async def _tls_and_leave(route: Route, address: str, ca_file: str | None, timeout_s: float) -> tuple[str, float]:
     """The TLS version, and when the certificate ends (seconds since 1970)."""
     try:
         context = await tls_context(ca_file)
     except OSError as error:
         why = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror or "it cannot be read"
         raise _CaFileUnusable(why) from None
-    streams = await asyncio.wait_for(_reach(route), timeout_s)
+    streams = await asyncio.wait_for(_reach(route, address), timeout_s)
     try:
         session = await asyncio.wait_for(shake_hands(streams, context, route.host), timeout_s)
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import datetime, timezone
 from statistics import median
 
@@ -14,7 +15,7 @@ from .case import Case
 from .probe import UPGRADED, Seen, look
 from .report import Finding, not_needed, ok, skipped
 from .troubles import TROUBLES, trouble
-from .verdicts import verdict
+from .verdicts import quoted, verdict
 
 FAR_MS = 300
 SKEW_S = 5.0
@@ -38,7 +39,7 @@ def check_handshake(case: Case) -> Finding:
         dialect=settings.dialect,
     )
     assert case.options is not None
-    seen = case.seen = asyncio.run(look(case.options, endpoint, case.timeout_s, case.world.now))
+    seen = case.seen = asyncio.run(look(case.options, endpoint, case.wait_s, case.world.now))
     found = _found(case, "handshake")
     if found is not None:
         return found
@@ -46,6 +47,10 @@ def check_handshake(case: Case) -> Finding:
         return ok(f"answered with HTTP {seen.status}: there is a service, and it refuses us")
     if seen.connect_ms is None:
         return ok("upgraded; what the server says then is below")
+    needed, limit = round(case.key_ms + seen.connect_ms), case.settings.connect_timeout_ms
+    if needed > limit:
+        detail = f"session configured in {needed} ms, and params.connect_timeout_ms is {limit}"
+        return trouble("connect_short", detail, needed=needed)
     return ok(f"session configured in {seen.connect_ms:.0f} ms", ms=seen.connect_ms)
 
 
@@ -53,14 +58,16 @@ def _key(case: Case) -> str | None:
     settings = case.settings.connection
     if settings.api_key_command is None:
         return settings.api_key
+    begun = time.perf_counter()
     try:
-        key = asyncio.run(asyncio.wait_for(key_from_command(settings.api_key_command), case.timeout_s))
+        key = asyncio.run(asyncio.wait_for(key_from_command(settings.api_key_command), case.wait_s))
     except asyncio.TimeoutError:
-        case.key_trouble = trouble("key_command", f"the command did not end in {case.timeout_s:g} s")
+        case.key_trouble = trouble("key_command", f"the command did not end in {case.wait_s:g} s")
     except (RuntimeError, OSError, UnicodeDecodeError) as error:
         why = str(error) if type(error) is RuntimeError else type(error).__name__
         case.key_trouble = trouble("key_command", f"the command failed: {why}")
     else:
+        case.key_ms = (time.perf_counter() - begun) * 1000
         case.redact.add(key)
         if key:
             return key
@@ -117,7 +124,7 @@ def check_echo(case: Case) -> Finding:
     seen = _seen(case)
     differing = [warning.message for warning in seen.warned if warning.code == "echo"]
     if differing:
-        return trouble("echo_differs", "; ".join(differing))
+        return trouble("echo_differs", quoted("; ".join(differing)))
     if not seen.confirmed:
         return not_needed("servers of this kind confirm nothing")
     return ok("model, format and turn detection are as asked")
@@ -127,7 +134,10 @@ def check_round_trip(case: Case) -> Finding:
     """WebSocket pings, as the extension sends them."""
     seen = _seen(case)
     if not seen.pongs_ms:
-        return trouble("no_pong", f"no answer to a ping in {case.timeout_s:g} s")
+        return trouble("no_pong", f"no answer to a ping in {case.wait_s:g} s")
+    limit, slowest = case.settings.ping_timeout_ms, max(seen.pongs_ms)
+    if slowest > limit:
+        return trouble("no_pong", f"{slowest:.1f} ms, and params.ping_timeout_ms is {limit}")
     middle = median(seen.pongs_ms)
     detail = f"{middle:.1f} ms, in the middle of {len(seen.pongs_ms)}"
     return trouble("far_away", detail) if middle > FAR_MS else ok(detail, ms=middle)

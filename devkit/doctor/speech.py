@@ -17,12 +17,13 @@ from ...realtime.language import primary_subtag
 from ..transcription.audio_input import AudioInput
 from ..transcription.graphs import TranscriptionGraph
 from ..transcription.job import Job
-from ..transcription.pacing import Pacer
+from ..transcription.pacing import Pacer, block_ms
 from ..transcription.runner import run_job
 from ..transcription.transcript import Transcript
 from .case import Case
 from .report import Finding, ok, skipped
 from .troubles import trouble
+from .verdicts import quoted
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 SAMPLE = "weather"
@@ -33,8 +34,6 @@ PATIENCE = 2.0
 ENOUGH_WORDS = 0.6
 SLOW_S = 3.0
 "From the end of speech to the text."
-_FRAME_MS, _FAST_FRAME_MS = 20, 100
-_CALL_SPEED = 2.0
 _LANGUAGE = "en"
 
 
@@ -65,10 +64,10 @@ def check_speech(case: Case) -> Finding:
         return skipped("as asked by --no-speech")
     sample = first_sentence()
     watch = _Watch(sample, case.world.speed)
-    block_ms = _FRAME_MS if case.world.speed <= _CALL_SPEED else _FAST_FRAME_MS
-    timeout_s = case.timeout_s * PATIENCE
+    job = Job(sample.audio, watch, block_ms(case.world.speed))
+    timeout_s = case.wait_s * PATIENCE
     graph = _for_the_sample(case.graph, timeout_s)
-    transcript, interrupted = run_job(graph, Job(sample.audio, watch, block_ms), timeout_s=timeout_s, watcher=watch)
+    transcript, interrupted = run_job(graph, job, timeout_s=timeout_s, watcher=watch)
     if interrupted:
         raise KeyboardInterrupt
     return judge(case, sample, transcript, watch)
@@ -78,7 +77,7 @@ def judge(case: Case, sample: Sample, transcript: Transcript, watch: _Watch) -> 
     """What came of it."""
     if transcript.problem is not None:
         advice = "See what failed above; -v shows what the extension says, and --timeout gives it more time."
-        return trouble("not_transcribed", transcript.problem, advice=advice)
+        return trouble("not_transcribed", quoted(transcript.problem), advice=advice)
     said, heard = _words(sample.text), _words(transcript.text)
     right = sum((Counter(said) & Counter(heard)).values())
     english = primary_subtag(case.settings.language or _LANGUAGE) == _LANGUAGE

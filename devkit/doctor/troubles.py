@@ -41,6 +41,7 @@ _ALL = (
             "version of a package it shares with us.", "{advice}"),
     Trouble("property_wrong", "configuration", _FAIL, "A property has a value that cannot work, or lacks one.",
             "{problems}"),
+    Trouble("proxy_url", "configuration", _FAIL, "What is to be the proxy is no URL of one.", "{advice}"),
     Trouble("property_unknown", "configuration", _FAIL, "A property nobody knows. The extension warns and ignores it; "
             "what it was meant to do is not done.", "{problems}", stops=False),
     Trouble("variable_unset", "configuration", _FAIL, "A placeholder names an environment variable that is not set "
@@ -70,6 +71,10 @@ _ALL = (
             "Ask whoever runs the proxy to allow CONNECT to {host}:{port}, or go around it with NO_PROXY={host}."),
     Trouble("proxy_failed", "proxy", _FAIL, "What is taken for a proxy does not behave like one.",
             "Check the scheme, the host and the port of {what}."),
+    Trouble("proxy_certificate", "proxy", _FAIL, "An https proxy shows a certificate that the system does not trust, "
+            "or of another name.",
+            "Name the PEM file of its authority in SSL_CERT_FILE (params.ca_file is for the server), or use an http:// "
+            "proxy."),
     Trouble("proxy_package", "proxy", _FAIL, "A package that this kind of proxy needs is not installed.",
             "pip install {requirements}"),
     Trouble("plain_text", "tls", _WARN, "The URL is ws:// and the server another machine: key and speech can be read "
@@ -96,9 +101,12 @@ _ALL = (
             "Check the path in params.base_url; it usually ends in /v1. Azure: check the deployment."),
     Trouble("forbidden", "handshake", _FAIL, "The server forbids it (403): some do for a path they do not have.",
             "Check the key's rights and the path in params.base_url."),
+    Trouble("region", "handshake", _FAIL, "The service does not serve the country this machine is seen in.",
+            "Use another server in params.base_url or, if your contract allows it, a proxy elsewhere in params.proxy."),
     Trouble("overloaded", "handshake", _FAIL, "Too many requests (429).",
             "Wait, and ask again; if it lasts, use fewer streams, or get a higher limit."),
-    Trouble("service_down", "handshake", _FAIL, "The service, or what stands before it, has a fault (5xx).",
+    Trouble("service_down", "handshake", _FAIL, "The service, or what stands before it, has a fault (5xx, "
+            "server_error).",
             "Ask again in a minute; if it lasts, look at the service's status page."),
     Trouble("redirected", "handshake", _FAIL, "The server sends us elsewhere; the extension does not take the key "
             "there.", "If you trust it, use {location} in params.base_url."),
@@ -112,6 +120,8 @@ _ALL = (
             "its model first.",
             "Check that params.base_url is a Realtime service; give it more with --timeout and "
             "params.connect_timeout_ms."),
+    Trouble("connect_short", "handshake", _FAIL, "The session comes about later than the extension waits for it.",
+            "Raise params.connect_timeout_ms well above {needed}."),
     Trouble("thrown_out", "handshake", _FAIL, "The server upgrades and ends the connection before the session.",
             "{advice}"),
     Trouble("key_command", "key", _FAIL, "The command that should print the key fails, hangs, or prints nothing.",
@@ -137,8 +147,8 @@ _ALL = (
             "Remove the option, or check that the server takes it."),
     Trouble("unfit", "echo", _FAIL, "The server turns out to be of a kind that cannot do what was configured.",
             "{problems}"),
-    Trouble("no_pong", "round_trip", _FAIL, "Pings are not answered: the extension would take the connection for "
-            "dead, again and again.",
+    Trouble("no_pong", "round_trip", _FAIL, "Pings are not answered, or too late: the extension would take the "
+            "connection for dead, again and again.",
             "Find what stands between (a proxy that swallows control frames), or raise params.ping_timeout_ms."),
     Trouble("far_away", "round_trip", _WARN, "A round trip takes long, and every text comes that much later.",
             "Run it nearer to the server, or look at what stands between."),

@@ -31,14 +31,15 @@ class ProxyFailed(Exception):
 Streams: TypeAlias = "tuple[asyncio.StreamReader, asyncio.StreamWriter]"
 
 
-async def open_tunnel(proxy: Proxy, host: str, port: int, tls: ssl.SSLContext | None) -> Streams:
-    """Connect to *host* through *proxy*; *tls* is for a proxy that wants TLS itself.
+async def open_tunnel(proxy: Proxy, address: str, host: str, port: int, tls: ssl.SSLContext | None) -> Streams:
+    """Connect to *host* through *proxy* at *address*; *tls* is for a proxy that wants TLS itself.
 
     Raises ProxyLogin, ProxyRefused, ProxyFailed, OSError, EOFError, and ImportError for what a SOCKS proxy needs.
     """
     if proxy.scheme.startswith("socks"):
-        return await asyncio.open_connection(sock=await _through_socks(proxy, host, port))
-    reader, writer = await asyncio.open_connection(proxy.host, proxy.port, ssl=tls)
+        return await asyncio.open_connection(sock=await _through_socks(proxy, address, host, port))
+    name = proxy.host if tls is not None else None
+    reader, writer = await asyncio.open_connection(address, proxy.port, ssl=tls, server_hostname=name)
     try:
         writer.write(_connect_request(proxy, host, port))
         _judge(await reader.readuntil(b"\r\n\r\n"))
@@ -92,7 +93,7 @@ def _judge(answer: bytes) -> None:
         raise ProxyRefused(f"HTTP {words[1]}")
 
 
-async def _through_socks(proxy: Proxy, host: str, port: int) -> socket.socket:
+async def _through_socks(proxy: Proxy, address: str, host: str, port: int) -> socket.socket:
     """By the package that the WebSocket library itself uses for it. Raises ImportError without it."""
     socks: Any = importlib.import_module("python_socks")
     connecting: Any = importlib.import_module("python_socks.async_.asyncio")
@@ -100,7 +101,7 @@ async def _through_socks(proxy: Proxy, host: str, port: int) -> socket.socket:
     # socks5h, socks4a: the proxy looks the name up.
     remote = proxy.scheme.endswith(("h", "a"))
     way = connecting.Proxy.create(
-        kind, proxy.host, proxy.port, username=proxy.user or None, password=proxy.password or None, rdns=remote
+        kind, address, proxy.port, username=proxy.user or None, password=proxy.password or None, rdns=remote
     )
     try:
         opened: socket.socket = await way.connect(dest_host=host, dest_port=port)

@@ -10,6 +10,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ...config_spelling import Path as Place
+from ...config_spelling import dotted, places_of
+from ...realtime.errors import show_value
 from .failure import wrong_use
 from .nodes import AUDIO_FRAME, FINALIZE, METRICS, RESULTS, SINK_ADDON, SOURCE_ADDON, UPDATE_CONFIGS
 
@@ -39,12 +42,25 @@ class TranscriptionGraph:
         return bool(self.node["addon"] == OUR_ADDON)
 
     def set_param(self, path: str, value: Any) -> None:
-        """Set `params.<path>` of the recogniser's property; *path* is dotted."""
-        target = self.node.setdefault("property", {}).setdefault("params", {})
-        *parents, last = path.split(".")
-        for name in parents:
-            target = target.setdefault(name, {})
-        target[last] = value
+        """Set `params.<path>` of the recogniser's property; *path* is dotted. Any other spelling of it goes.
+
+        Raises CommandError where the property has something else than an object on the way.
+        """
+        property = self.node.setdefault("property", {})
+        canonical = tuple(path.split("."))
+        for place in places_of(canonical):
+            holder = _at(property, place[:-1])
+            if isinstance(holder, dict):
+                holder.pop(place[-1], None)
+        target = property
+        for depth, name in enumerate(("params", *canonical[:-1]), 1):
+            if target.get(name) is None:
+                target[name] = {}
+            target = target[name]
+            if not isinstance(target, dict):
+                where = dotted(("params", *canonical)[:depth])
+                raise wrong_use(f"node {self.recogniser!r}: {where} is {show_value(target)}: write an object there.")
+        target[canonical[-1]] = value
 
     def ask(
         self,
@@ -70,6 +86,12 @@ class TranscriptionGraph:
         # All nodes stop before any is taken down, so that the sink hears the recogniser's last metrics.
         entry = {"name": GRAPH_NAME, "auto_start": True, "sync_stop_before_deinit": True, "graph": self.graph}
         return {"ten": {"predefined_graphs": [entry]}}
+
+
+def _at(value: Any, place: Place) -> Any:
+    for name in place:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def own_graph() -> TranscriptionGraph:
@@ -175,7 +197,20 @@ def graph_of(entry: Json) -> Json:
     for node in nodes:
         if not isinstance(node, dict) or not {"name", "addon"} <= node.keys():
             raise wrong_use(f"graph {entry.get('name')!r}: each node needs a name and an addon.")
+        _check_property(node)
     return {"nodes": nodes, "connections": graph.get("connections", [])}
+
+
+def _check_property(node: Json) -> None:
+    """Raises CommandError where an object must be, and something else is."""
+    places = [("property",), ("property", "params")] if node["addon"] == OUR_ADDON else [("property",)]
+    for place in places:
+        holder = _at(node, place[:-1])
+        if place[-1] in holder and not isinstance(holder[place[-1]], dict):
+            given = show_value(holder[place[-1]])
+            raise wrong_use(
+                f"node {node['name']!r}: {dotted(place)} is {given}: write an object there, or leave it out."
+            )
 
 
 def _offer_addons(folder: Path) -> None:

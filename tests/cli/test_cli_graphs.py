@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ten_packages.extension.openai_asr_python.devkit.transcription.destination import destination_of, is_on_this_machine
+from ten_packages.extension.openai_asr_python.config_spelling import known_places, normalise, places_of
+from ten_packages.extension.openai_asr_python.devkit.transcription.destination import (
+    destination_of,
+    is_on_this_machine,
+    properties_of,
+)
 from ten_packages.extension.openai_asr_python.devkit.transcription.failure import WRONG_USE, CommandError
 from ten_packages.extension.openai_asr_python.devkit.transcription.graphs import (
     choose_graph,
@@ -165,6 +170,63 @@ def test_a_configuration_that_cannot_work_is_wrong_use() -> None:
     graph = own_graph()
     graph.set_param("base_url", "ftp://x")
     assert "params.base_url" in wrong(lambda: destination_of(graph, url_given=True))
+
+
+MODEL, LANGUAGE = ("input_audio_transcription", "model"), ("input_audio_transcription", "language")
+
+
+@pytest.mark.parametrize(
+    ("path", "properties"),
+    [
+        (MODEL, {"params": {"model": "old"}}),
+        (MODEL, {"model": "old"}),
+        (MODEL, {"params": {"audio": {"input": {"transcription": {"model": "old"}}}}}),
+        (LANGUAGE, {"params": {"language": "de"}}),
+        (LANGUAGE, {"language": "de"}),
+        (("base_url",), {"websocket_base_url": "wss://old.test"}),
+        (("log_level",), {"log_level": "info"}),
+        (("turn_detection", "type"), {"params": {"turn_detection": {"mode": "local_vad"}}}),
+    ],
+)
+def test_an_option_takes_the_place_of_every_spelling(path: tuple[str, ...], properties: dict[str, Any]) -> None:
+    """Two that differ would be "keep one of the two"."""
+    graph = with_ends({"nodes": [node("stt", "openai_asr_python", **properties)]})
+    graph.set_param(".".join(path), "error")
+    spelling = normalise(properties_of(graph), {})
+    assert spelling.get(path) == "error" and spelling.problems == []
+
+
+def test_every_place_is_known_by_what_it_says() -> None:
+    """Whatever may be written somewhere is among the places of what it means."""
+    for place in known_places():
+        written: Any = "true" if place[-1] == "enabled" else "word"
+        for name in reversed(place):
+            written = {name: written}
+        for path in normalise(written, {}).places:
+            assert place in places_of(path) or place[-2:] == ("format", "type"), place
+
+
+@pytest.mark.parametrize(
+    ("properties", "words"),
+    [
+        ({"property": None}, "property is null"),
+        ({"property": {"params": None}}, "property.params is null"),
+        ({"property": {"params": "sk-canary-01234"}}, 'property.params is "***"'),
+        ({"property": [1]}, "property is a list of 1"),
+    ],
+)
+def test_a_property_that_is_none_is_named(properties: dict[str, Any], words: str) -> None:
+    mine = {"name": "ears", "addon": "openai_asr_python", **properties}
+    assert words in (said := wrong(graph_of, {"graph": {"nodes": [mine]}})) and "'ears'" in said
+
+
+def test_an_option_cannot_go_into_a_word() -> None:
+    graph = with_ends({"nodes": [node("stt", "openai_asr_python", params={"input_audio_transcription": "whisper-1"})]})
+    said = wrong(lambda: graph.ask(model="gpt-transcribe"))
+    assert 'params.input_audio_transcription is "whisper-1"' in said
+    graph = with_ends({"nodes": [node("stt", "openai_asr_python", params={"input_audio_transcription": None})]})
+    graph.ask(model="gpt-transcribe")
+    assert graph.node["property"]["params"]["input_audio_transcription"] == {"model": "gpt-transcribe"}
 
 
 @pytest.mark.parametrize(

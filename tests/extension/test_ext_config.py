@@ -256,6 +256,7 @@ def test_the_configuration_is_logged_once_masked_and_as_a_key_point() -> None:
 async def quote_headers(peer: Peer) -> None:
     """A server that is fond of quoting what it was sent: in errors, and in its last words."""
     quoted = " ".join(f"{name}: {value}" for name, value in peer.headers.items())
+    quoted += f" invalid token {peer.headers.get('Authorization', '').removeprefix('Bearer ')}"
     await peer.say({"type": "error", "error": {"type": "invalid_request_error", "code": "bad", "message": quoted}})
     await peer.configure()
     await peer.say(
@@ -276,6 +277,9 @@ SECRETS: dict[str, Json] = {
     "a key in the wrong place": {"base_url": f"sk-{CANARY}"},
     "a key with a line break": {"api_key": f"sk-{CANARY}\nX-More: {CANARY}"},
     "a key in a bad URL": {"base_url": f"ftp://user:{CANARY}@example.org"},
+    "a password that ends the host": {"proxy": f"http://user:{CANARY}/word@proxy.test:8080"},
+    "a user that is a port": {"base_url": f"ws://12345/{CANARY}@127.0.0.1:1/v1"},
+    "a word of a header": {"api_key": "", "headers": {"Authorization": f"Bearer {CANARY}"}},
     "a secret of the wrong type": {"headers": {"X": {"deep": CANARY}}},
     "a command that fails": {"api_key": "", "api_key_command": f"echo {CANARY} >&2; exit 3"},
     "an unknown property": {"api_token": CANARY},

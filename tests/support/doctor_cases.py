@@ -224,6 +224,29 @@ def _command(command: str) -> Make:
     return _keyless(lambda lab: lab.params(api_key_command=command))
 
 
+def _behind_https_proxy(*, trusted: bool) -> Make:
+    def made(lab: Lab) -> DoctorRequest:
+        request = lab.https_proxy(lab.params())
+        if not trusted:
+            lab.patch.delenv("SSL_CERT_FILE")
+        return request
+
+    return made
+
+
+def _slow(connect_timeout_ms: int) -> Make:
+    return lambda lab: lab.params(base_url=lab.server("late-created:ms=300"), connect_timeout_ms=connect_timeout_ms)
+
+
+def _proxied(variable: str) -> Make:
+    def made(lab: Lab) -> DoctorRequest:
+        port = lab.stack.enter_context(beside(functools.partial(http_proxy, [])))
+        lab.patch.setenv("ws_proxy", variable.format(f"{HERE}:{port}"))
+        return lab.params()
+
+    return made
+
+
 _OTHER = Package("other", "1.0", ("websockets<16", "numpy; extra == 'x'"))
 _FITTING = Package("other", "1.0", ("websockets<17",))
 
@@ -238,6 +261,7 @@ PAIRS: tuple[Pair, ...] = (
          "ten_packages/extension/other_asr/requirements.txt"),
     Pair("property_wrong", lambda lab: lab.params(turn_detection={"threshold": 7}),
          lambda lab: lab.params(turn_detection={"threshold": 0.7}), "params.turn_detection.threshold: use a number"),
+    Pair("proxy_url", _proxied("{}"), _proxied("http://{}"), "Write http:// before the environment's proxy"),
     Pair("property_unknown", lambda lab: lab.params(comit_timeout_ms=5000),
          lambda lab: lab.params(commit_timeout_ms=5000), "did you mean params.commit_timeout_ms?"),
     Pair("property_doubtful", lambda lab: lab.params(language="invalid-language"),
@@ -259,6 +283,7 @@ PAIRS: tuple[Pair, ...] = (
          "allow CONNECT to 127.0.0.1"),
     Pair("proxy_failed", lambda lab: lab.proxy("", answer=b"220 mail.test ESMTP\r\n\r\n"), lambda lab: lab.proxy(""),
          "port of params.proxy"),
+    Pair("proxy_certificate", _behind_https_proxy(trusted=False), _behind_https_proxy(trusted=True), "SSL_CERT_FILE"),
     Pair("plain_text", _far, lambda lab: lab.tls(), "wss://"),
     Pair("certificate_expired", lambda lab: lab.tls(days=-1), lambda lab: lab.tls(), "Renew it"),
     Pair("certificate_ending", lambda lab: lab.tls(days=5), lambda lab: lab.tls(), "before that day"),
@@ -275,6 +300,7 @@ PAIRS: tuple[Pair, ...] = (
     Pair("no_http", lambda lab: lab.ask(lab.answering("220 mail.test ESMTP")), plain, "host and port"),
     Pair("handshake_late", _deaf, plain, "--timeout"),
     Pair("mute", _faulty("mute", soon=True), plain, "--timeout"),
+    Pair("connect_short", _slow(200), _slow(5000), "params.connect_timeout_ms well above"),
     Pair("thrown_out", _faulty("close:after=0,code=1011"), plain, "status page"),
     Pair("key_refused", lambda lab: lab.ask(lab.server(api_key="another")),
          lambda lab: lab.ask(lab.server(api_key=KEY)), "Check OPENAI_API_KEY"),

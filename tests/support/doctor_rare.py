@@ -71,6 +71,12 @@ def _tls_in_tls(lab: Lab) -> DoctorRequest:
     return lab.https_proxy(lab.tls())
 
 
+async def _too_far(peer: Peer) -> None:
+    error = {"type": "request_forbidden", "code": "unsupported_country_region_territory", "message": "not supported"}
+    await peer.say({"type": "error", "error": error})
+    await peer.close(4000, "")
+
+
 async def _takes_no_model(peer: Peer) -> None:
     await peer.say({"type": "session.created", "session": {"type": "transcription"}})
     update = await peer.heard("session.update")
@@ -116,6 +122,7 @@ ALONE: tuple[Alone, ...] = (
     Alone("ca_file_unusable", _no_certificates),
     Alone("tls_in_tls", _tls_in_tls),
     Alone("config_refused", lambda lab: lab.ask(lab.stack.enter_context(FakeServer(_takes_no_model)).url)),
+    Alone("region", lambda lab: lab.ask(lab.stack.enter_context(FakeServer(_too_far)).url)),
     Alone("unfit", _of_another_kind),
     Alone("far_away", _measured(session_checks, "FAR_MS", 0.0, plain)),
     Alone("slow_text", _measured(speech, "SLOW_S", 0.0, lambda lab: lab.speak())),
