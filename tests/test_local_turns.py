@@ -311,6 +311,7 @@ async def test_a_model_that_cannot_be_loaded_is_told_once_a_stream_and_turns_go_
     await until(lambda: all(caller.kinds == "SE" for caller in callers))
     assert [str(error) for caller in callers for error in caller.failures] == ["the file is broken"] * 2
     assert len(tries) <= 2 and threading.main_thread() not in tries, "no call to the loop tries again and again"
+    await until(lambda: not local_turns.is_loading())  # whoever comes while it fails shares that
     monkeypatch.setattr(vad, "_new_session", mended)
     third = Caller()
     await third.say(CALL, pace_s=0)
