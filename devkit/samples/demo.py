@@ -43,6 +43,7 @@ def main() -> int:
     if code != 0:
         return code
     print("\nTry next:")
+    print(f"  {_typed(('playground',))}    (live captions in a browser)")
     own, key = "your-recording.wav", "OPENAI_API_KEY=..."
     print(f"  {_typed(('transcribe', own))}")
     print(f"  {key} {_typed(('transcribe', own, '--format', 'json'))}    (sends it to OpenAI)")
