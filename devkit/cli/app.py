@@ -330,7 +330,17 @@ def _doctor(
     _start_logging()
     display = Display(quiet=_Common.quiet)
     request = DoctorRequest(
-        url, model, dialect, language, graph, name, local, as_json, timeout, speech, _Common.verbose > 1
+        url=url,
+        model=model,
+        dialect=dialect,
+        language=language,
+        graph=graph,
+        graph_name=name,
+        local=local,
+        as_json=as_json,
+        timeout_s=timeout,
+        speech=speech,
+        debug=_Common.verbose > 1,
     )
     _run(lambda: doctor(request, display), display)
 

@@ -19,8 +19,9 @@ from ..doctor.report import Line, Report, Status
 from ..doctor.verdicts import quoted
 from ..transcription.destination import destination_of
 from ..transcription.failure import DONE, FAILED, CommandError, wrong_use
-from ..transcription.service import Service, reach
+from ..transcription.service import reach
 from .display import Display
+from .graph_options import GraphOptions
 from .transcribe import LOCAL_MODEL
 
 _STYLES: dict[Status, str] = {
@@ -34,22 +35,15 @@ _MARK_WIDTH = max(map(len, _STYLES))
 _TITLE_WIDTH = max(len(check.title) for check in CHECKS)
 
 
-@dataclass(frozen=True)
-class DoctorRequest:
+@dataclass(frozen=True, kw_only=True)
+class DoctorRequest(GraphOptions):
     """The command line of `doctor`."""
 
-    url: str | None = None
-    model: str | None = None
-    dialect: str | None = None
-    language: str | None = None
     graph: str | None = None
     graph_name: str | None = None
-    local: bool = False
     as_json: bool = False
     timeout_s: float | None = None
     speech: bool = True
-    debug: bool = False
-    "Let the extension log what it hears."
 
 
 def doctor(request: DoctorRequest, display: Display, world: World | None = None) -> int:
@@ -59,9 +53,7 @@ def doctor(request: DoctorRequest, display: Display, world: World | None = None)
     if request.graph_name is not None and request.graph is None:
         raise wrong_use("--name chooses a graph of --graph: give that as well.")
     graph = graph_to_examine(request.graph, request.graph_name)
-    graph.ask(url=request.url, model=request.model, dialect=request.dialect, language=request.language)
-    if request.debug:
-        graph.set_param("log_level", "debug")
+    request.ask(graph)
     case = Case(graph, _app_folder(request.graph), request.timeout_s, request.speech, world or World())
     case.learn_secrets()
     with _server(request, case, display), _redacted_logs(case.redact):
@@ -105,7 +97,7 @@ def _app_folder(path: str | None) -> Path | None:
 @contextlib.contextmanager
 def _server(request: DoctorRequest, case: Case, display: Display) -> Iterator[None]:
     """A local server to examine, if that is asked for: without a key, the missing key is what there is to tell."""
-    service = Service(request.url, request.local, local_model=LOCAL_MODEL if request.model is None else None)
+    service = request.service(LOCAL_MODEL if request.model is None else None)
     if not request.local:
         _say_where(case, display)
         yield

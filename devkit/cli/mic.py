@@ -22,12 +22,13 @@ from ..microphone.summary import summary
 from ..transcription.audio_input import open_audio
 from ..transcription.failure import DONE, FAILED, wrong_use
 from ..transcription.graphs import own_graph
-from ..transcription.service import Service, reach
+from ..transcription.service import reach
 from .display import Display
+from .graph_options import GraphOptions
 
 
-@dataclass(frozen=True)
-class MicRequest:
+@dataclass(frozen=True, kw_only=True)
+class MicRequest(GraphOptions):
     """The command line of `mic`."""
 
     device: str | None = None
@@ -36,15 +37,6 @@ class MicRequest:
     outputs: tuple[str, ...] = ()
     overwrite: bool = False
     seconds: float | None = None
-    url: str | None = None
-    model: str | None = None
-    dialect: str | None = None
-    language: str | None = None
-    local: bool = False
-    recognizer: str = "pocketsphinx"
-    model_path: str | None = None
-    debug: bool = False
-    "Let the extension log what it hears."
 
 
 def mic(request: MicRequest, display: Display) -> int:
@@ -52,16 +44,14 @@ def mic(request: MicRequest, display: Display) -> int:
     if request.list_devices:
         print("\n".join(map(str, input_devices())))
         return DONE
-    service = Service(request.url, request.local, request.recognizer, model_path=request.model_path)
+    service = request.service()
     _check(request)
     outputs = [OutputFile(path, overwrite=request.overwrite) for path in request.outputs]
     if len({output.path for output in outputs}) < len(outputs):
         raise wrong_use("--output: the same file is named twice.")
     device = _device(request)
     graph = own_graph()
-    graph.ask(url=request.url, model=request.model, dialect=request.dialect, language=request.language)
-    if request.debug:
-        graph.set_param("log_level", "debug")
+    request.ask(graph)
     screen = Screen()
     captions = Captions(device, screen, outputs, display)
     try:

@@ -18,29 +18,22 @@ from ..playground.server import serve
 from ..transcription.destination import is_loopback
 from ..transcription.failure import DONE, CommandError, wrong_use
 from ..transcription.graphs import own_graph
-from ..transcription.service import Service, reach
+from ..transcription.service import reach
 from .display import Display
+from .graph_options import GraphOptions
 from .signals import first_signal
 
 
-@dataclass(frozen=True)
-class PlaygroundRequest:
+@dataclass(frozen=True, kw_only=True)
+class PlaygroundRequest(GraphOptions):
     """The command line of `playground`."""
 
     version: str
     host: str = "127.0.0.1"
     port: int = 8770
-    url: str | None = None
-    model: str | None = None
-    dialect: str | None = None
-    language: str | None = None
-    local: bool = False
-    recognizer: str = "pocketsphinx"
-    model_path: str | None = None
     token: str | None = field(default=None, repr=False)
     tls_cert: str | None = None
     tls_key: str | None = None
-    debug: bool = False
 
 
 def playground(request: PlaygroundRequest, display: Display) -> int:
@@ -48,12 +41,10 @@ def playground(request: PlaygroundRequest, display: Display) -> int:
     token = _token(request)
     _check_certificate(request)
     graph = own_graph()
-    graph.ask(url=request.url, model=request.model, dialect=request.dialect, language=request.language)
-    if request.debug:
-        graph.set_param("log_level", "debug")
+    request.ask(graph)
     notes: list[str] = []
     with _listening(request.host, request.port) as listener, contextlib.ExitStack() as stack:
-        service = Service(request.url, request.local, request.recognizer, model_path=request.model_path)
+        service = request.service()
         destination = stack.enter_context(reach(service, graph, notes.append))
         for note in notes:
             display.notice(note)

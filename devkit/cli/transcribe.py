@@ -17,6 +17,7 @@ from ..transcription.pacing import Pacer, block_ms
 from ..transcription.runner import run_job
 from ..transcription.service import Service, reach
 from .display import Display
+from .graph_options import GraphOptions
 
 LOCAL_MODEL = "gpt-transcribe"
 "Model asked of the local server: one that transcribes after each turn, so audio need not go at the speed of speech."
@@ -39,25 +40,16 @@ _FLAT_OUT_SPEED = 100.0
 "A source that is faster than speech is always behind; what it waits for is the server, not the speed of a replay."
 
 
-@dataclass(frozen=True)
-class Request:
+@dataclass(frozen=True, kw_only=True)
+class Request(GraphOptions):
     """The command line of `transcribe`, checked for sense by `transcribe`."""
 
     files: tuple[str, ...]
     format: str = "text"
-    url: str | None = None
-    model: str | None = None
-    dialect: str | None = None
-    language: str | None = None
     graph: str | None = None
     graph_name: str | None = None
     timeout_s: float | None = None
     speed: float | None = None
-    local: bool = False
-    recognizer: str = "pocketsphinx"
-    model_path: str | None = None
-    debug: bool = False
-    "Let the extension log what it hears."
 
 
 def transcribe(request: Request, display: Display) -> int:
@@ -92,9 +84,7 @@ def _graph(request: Request) -> TranscriptionGraph:
         graph = own_graph()
     else:
         graph = with_ends(graph_of(choose_graph(read_app(request.graph), request.graph_name)))
-    graph.ask(url=request.url, model=request.model, dialect=request.dialect, language=request.language)
-    if request.debug and graph.is_ours:
-        graph.set_param("log_level", "debug")
+    request.ask(graph)
     return graph
 
 
@@ -111,7 +101,7 @@ def _destination(request: Request, graph: TranscriptionGraph, display: Display) 
 
 def _service(request: Request) -> Service:
     local_model = LOCAL_MODEL if request.model is None and request.graph is None else None
-    return Service(request.url, request.local, request.recognizer, local_model, request.model_path)
+    return request.service(local_model)
 
 
 def _transcribe_one(
