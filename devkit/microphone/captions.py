@@ -19,9 +19,11 @@ from .output import OutputFile
 from .screen import Screen
 
 DRAIN_S = 10.0
-"How long the last words are waited for, and those behind them while they come."
+"How long the last words are waited for, anew with each of them that comes."
 _GRACE_S = 2.0
-"The extension answers by DRAIN_S; this much later nobody will."
+"For what a service says a little later."
+FINALIZE_MS = 60_000
+"A call cannot wait for its last words; here what is half heard would be final, and the rest of it lost, for no reason."
 SILENCE_MS = 5_000
 "Of nothing but zeros, before it is told."
 OVERFLOWS_EVERY_S = 10.0
@@ -71,7 +73,7 @@ class Captions:
 
         Raises CommandError when the device does not start.
         """
-        graph.set_param("finalize_timeout_ms", round(DRAIN_S * 1000))
+        graph.set_param("finalize_timeout_ms", FINALIZE_MS)
         try:
             for output in self._outputs:
                 self._warn(output.update(self.transcript, time.monotonic()))
@@ -121,17 +123,17 @@ class Captions:
         deadline = time.monotonic() + DRAIN_S + _GRACE_S
         problem = None
         while not problem and not self._last_words.all_here and time.monotonic() < deadline:
-            behind_ms = self._last_words.unsettled_ms
+            before = self._last_words.unsettled_ms, list(self.transcript.partials.values())
             problem = self._step(live, feed)
             # After an outage there may be minutes to make up for: they are waited for as long as they come.
-            if self._last_words.unsettled_ms < behind_ms:
+            if before != (self._last_words.unsettled_ms, list(self.transcript.partials.values())):
                 deadline = time.monotonic() + DRAIN_S + _GRACE_S
         if not self._last_words.all_here:
             # What was shown is not taken back, though nobody will finish it.
-            before = len(self.transcript.finals)
+            shown = len(self.transcript.finals)
             self.transcript.keep(self.transcript.partials.values())
             self.transcript.partials.clear()
-            self._print_finals(before, feed, time.monotonic())
+            self._print_finals(shown, feed, time.monotonic())
         return problem
 
     def _step(self, live: LiveGraph, feed: Feed) -> str | None:

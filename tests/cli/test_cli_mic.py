@@ -19,10 +19,12 @@ import numpy as np
 import pysubs2
 import pytest
 import soundfile
+from ten_packages.extension.openai_asr_python.devkit.cli import mic as mic_command
 from ten_packages.extension.openai_asr_python.devkit.microphone import captions
 from ten_packages.extension.openai_asr_python.devkit.server.app import LocalServer, run_in_thread
 from ten_packages.extension.openai_asr_python.devkit.server.scripted_recognizer import Line, ScriptedRecognizer
 from ten_packages.extension.openai_asr_python.devkit.transcription import patience
+from ten_packages.extension.openai_asr_python.devkit.transcription.graphs import own_graph
 from terminal import Terminal
 from tone_script import ToneScript
 
@@ -195,6 +197,29 @@ def test_words_that_are_behind_are_waited_for_while_they_come(
         ran = cli("mic", "--url", server.url, *TURNS, "--file-as-mic", sound, "--output", output)
     assert (ran.code, ran.out) == (0, "one\ntwo\n"), ran.err
     assert texts(output) == ["one", "two"]
+
+
+def test_a_turn_whose_words_still_come_is_not_cut_short(
+    cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after an outage: a streaming model hears the turn later than words are waited for that do not come."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    monkeypatch.setattr(captions, "DRAIN_S", 0.3)
+    monkeypatch.setattr(captions, "_GRACE_S", 1.7)
+    said = "one two three four five six seven eight nine ten"
+    sound = play(tmp_path / "x.wav", ToneScript().say(4, ms=1_000).say(5, ms=1_000).say(6, ms=1_000))
+    streaming = ("--model", "gpt-live-transcribe", "--file-as-mic", sound)
+    monkeypatch.setattr(mic_command, "own_graph", turns_by_finalize)
+    with scripted(said, faults=["decode-speed:speed=0.5"]) as server:
+        ran = cli("mic", "--url", server.url, *streaming)
+    assert (ran.code, ran.out) == (0, f"{said}\n"), ran.err
+
+
+def turns_by_finalize() -> Any:
+    """Tones are no speech to a local detector."""
+    graph = own_graph()
+    graph.set_param("turn_detection.type", "none")
+    return graph
 
 
 def test_words_that_never_come_are_told(
