@@ -59,7 +59,9 @@ class LocalTurns:
     @property
     def ready(self) -> bool:
         """Whether a window can be judged without waiting for the model to be loaded."""
-        return not isinstance(self.detector.detector, vad.SileroDetector) or (vad.settled() and not is_loading())
+        if self.detector.failure is not None or not isinstance(self.detector.detector, vad.SileroDetector):
+            return True
+        return vad.settled() and not is_loading()
 
     def _wait_for_the_model(self) -> None:
         if self.detector.waiting and not self.ready:
@@ -144,8 +146,7 @@ class _Judge:
         if self._timer is not None or self._loading:
             return
         if not turns.ready:
-            self._loading = True
-            load_in_background().add_done_callback(lambda _: self._loaded(loop))
+            self._wait_for_the_model(loop)
         elif len(self.streams) == 1:
             self._run(loop)
         else:
@@ -160,6 +161,10 @@ class _Judge:
         if not self._waiting and not self._news and self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _wait_for_the_model(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loading = True
+        load_in_background().add_done_callback(lambda _: self._loaded(loop))
 
     def _loaded(self, loop: asyncio.AbstractEventLoop) -> None:
         """Called in the thread that loads."""
@@ -177,6 +182,9 @@ class _Judge:
         while self._batch or self._news:
             if self._news:
                 self._tell(self._news.popleft())
+            elif is_loading():  # again, for a stream that came since; meeting it now would give up the model for good
+                self._wait_for_the_model(loop)
+                return
             else:
                 self._step()
             if _clock() >= until:

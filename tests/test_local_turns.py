@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -317,6 +318,28 @@ async def test_a_model_that_cannot_be_loaded_is_told_once_a_stream_and_turns_go_
     await third.say(CALL, pace_s=0)
     await until(lambda: third.kinds == "SE")
     assert not third.failures, "the next stream tries again"
+
+
+async def test_who_comes_while_it_is_loaded_again_waits_for_it_though_others_have_windows_due(
+    slow_loading: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vad, "_failed", vad.VadUnavailable("the file was broken"))
+    stopped: Future[None] = Future()
+    stopped.set_result(None)
+    monkeypatch.setattr(vad_loading, "_loading", stopped)
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(vad, "loaded", lambda: True)  # these two begin no loading
+        early = [Caller(), Caller()]
+    early[0].turns.push(tone(40))
+    early[1].turns.push(tone(40))  # with two streams a window waits for others: a timer runs
+    late = Caller()
+    late.turns.push(tone(40))
+    await asyncio.sleep(local_turns.DELAY_S * 2)
+    assert not late.failures, "it was judged while the model was being loaded"
+    slow_loading.set()
+    await late.say(CALL, pace_s=0)
+    await until(lambda: late.kinds == "SE")
+    assert not late.failures
 
 
 def test_loops_of_several_threads_do_not_meet() -> None:
