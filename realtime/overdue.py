@@ -17,14 +17,12 @@ from .turn import Phase, Turn
 
 OVERDUE = "overdue"
 "Stands where a close code stands, when we end a connection for what it owes."
-ITEM_MOST_S = 20.0
-"Longest wait for the text of an item, however long the item."
 CONFIRM_S = 0.5
 "After the pong of a ping sent behind an unanswered commit."
 DEAF_SPEECH_S = 2.0
 "So much speech without a break must be heard,"
 DEAF_AFTER_S = 8.0
-"within this time."
+"within this time, or twice that and more on a server that has shown to be slow."
 ALIVE_S = 1.0
 "An item is taken for swallowed if the server said something so long after it began to be due."
 
@@ -94,7 +92,7 @@ class Watchdog:
         for turn in self._stream.book.on_connection(conn.id):
             if turn.phase is Phase.COMMITTED and not turn.repairs and turn.end is not None:
                 length = (turn.end - turn.start) / self._stream.rate
-                wait = min(options.item_timeout_ms / 1000 + length / 2, ITEM_MOST_S)
+                wait = self._stream.answer_time.wait_s(options.item_timeout_ms / 1000, length)
                 yield turn.waits_since + wait, turn
 
     def _commit_due(self, conn: Connection) -> float:
@@ -116,6 +114,7 @@ class Watchdog:
         for due, turn in self._items(conn):
             if now >= due:
                 alive = conn.last_event_at > turn.waits_since + ALIVE_S
+                self._stream.answer_time.missed()
                 return Overdue("the text of an item", turn if alive else None)
         if self._deaf_since is not None and now >= self._deaf_since + DEAF_AFTER_S:
             self._deaf_from, self._deaf_since = self._stream.ledger.accepted, None

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from .answer_time import AnswerTime
 from .events import AudioSent, Event
 from .ledger import PENDING, SETTLED, Fate, Ledger, State
 from .limits import UNANSWERED_S
@@ -78,6 +79,7 @@ class Stream:
         self._sent_user = self._sent_silence = 0
         "Samples sent and not told of yet; the second are synthetic ones."
         self.stats = SessionStats()
+        self.answer_time = AnswerTime()
 
     def set_rate(self, options: SessionOptions, level: LevelMarker) -> None:
         """Take the rate of *options*; only before the first audio."""
