@@ -158,7 +158,10 @@ class Page:
     async def _stop(self, request: Json) -> None:
         if self._recording is not None:
             # The last words take a while, in which the page may go away, or be asked to stop waiting.
-            self._spawn(self._end(self._recording, last_words=self._ending is None))
+            self._spawn(self._end_or_hurry(self._recording))
+
+    async def _end_or_hurry(self, recording: Recording) -> None:
+        await self._end(recording, last_words=self._ending is None)
 
     async def _export(self, request: Json) -> None:
         if self._recording is None:
