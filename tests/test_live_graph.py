@@ -42,7 +42,7 @@ def test_what_is_pushed_comes_out_as_words_with_its_times(server: LocalServer) -
     with LiveGraph(graph_of(server), take=heard.append, sample_rate=RATE) as live:
         for _ in range(50):
             live.push(LOUD)
-        assert live.finish(timeout_s=10)
+        assert live.finish()
         assert live.problem is None
     (final,) = finals(heard)
     assert (final["start_ms"], final["start_ms"] + final["duration_ms"]) == (0, 1000)
@@ -56,7 +56,7 @@ def test_an_end_waits_for_text_that_is_behind() -> None:
         with LiveGraph(graph_of(slow, finalize_timeout_ms=50), take=heard.append, sample_rate=RATE) as live:
             for _ in range(50):
                 live.push(LOUD)
-            assert live.finish(timeout_s=10)
+            assert live.finish()
     assert [final["text"] for final in finals(heard)] == ["one two"]
 
 
@@ -66,13 +66,13 @@ def test_half_a_sample_is_refused_and_the_rest_goes_on(server: LocalServer) -> N
         with pytest.raises(ValueError, match="pcm: 6 bytes given, must be a multiple of 4"):
             live.push(b"\0" * 6)
         live.push(b"\x00\x20\x00\x20\x00\xe0\x00\xe0" * RATE)
-        assert live.finish(timeout_s=10)
+        assert live.finish()
     assert finals(heard)
 
 
 def test_a_change_is_answered_with_what_became_of_it(server: LocalServer) -> None:
     with LiveGraph(graph_of(server), take=lambda _: None, sample_rate=RATE) as live:
-        assert live.finish(timeout_s=10)
+        assert live.finish()
         assert live.update({"language": "de"}).result(10).code == 0
         refused = live.update({"turn_detection": {"threshold": 7}}).result(10)
         assert (
@@ -88,7 +88,7 @@ def test_a_graph_that_ended_answers_and_takes_nothing(server: LocalServer) -> No
     live.push(LOUD)
     began = time.monotonic()
     assert live.update({"language": "de"}).result(10).message == "the graph has ended"
-    assert not live.finish(timeout_s=30)
+    assert not live.finish(30)
     assert time.monotonic() - began < 10  # it does not wait for an answer that nobody gives
     assert live.problem == "the graph ended" and len(heard) == count
 
@@ -99,7 +99,7 @@ def test_a_graph_that_cannot_start_says_why() -> None:
     with LiveGraph(graph, take=lambda _: None, sample_rate=RATE) as live:
         assert live.problem is not None and "no_such_addon" in live.problem
         assert live.update({}).result(5).code
-        assert not live.finish(timeout_s=30)
+        assert not live.finish(30)
 
 
 def test_two_graphs_of_one_process_do_not_mix(server: LocalServer) -> None:
@@ -112,6 +112,6 @@ def test_two_graphs_of_one_process_do_not_mix(server: LocalServer) -> None:
         for _ in range(50):
             one.push(LOUD)
             other.push(LOUD)
-        assert one.finish(10) and other.finish(10)
+        assert one.finish() and other.finish()
     assert [final["duration_ms"] for final in finals(first)] == [1000]
     assert [final["duration_ms"] for final in finals(second)] == [2000]

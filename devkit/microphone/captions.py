@@ -9,7 +9,8 @@ from typing import Protocol
 
 from ..transcription.graphs import TranscriptionGraph
 from ..transcription.job import Received
-from ..transcription.live import LastWords, LiveGraph
+from ..transcription.last_words import FINALIZE_MS, QUIET_S, LastWords
+from ..transcription.live import LiveGraph
 from ..transcription.nodes import METRICS
 from ..transcription.patience import Patience
 from ..transcription.transcript import Transcript
@@ -18,12 +19,6 @@ from .feed import Feed
 from .output import OutputFile
 from .screen import Screen
 
-DRAIN_S = 10.0
-"How long the last words are waited for, anew with each of them that comes."
-_GRACE_S = 2.0
-"For what a service says a little later."
-FINALIZE_MS = 60_000
-"A call cannot wait for its last words; here what is half heard would be final, and the rest of it lost, for no reason."
 SILENCE_MS = 5_000
 "Of nothing but zeros, before it is told."
 OVERFLOWS_EVERY_S = 10.0
@@ -119,15 +114,10 @@ class Captions:
         """Wait for the words of all audio so far: what went wrong, or None."""
         self._notice("Waiting for the last words; Ctrl-C ends it at once.")
         self._draining = True
-        self._last_words.ask(live.finalize())
-        deadline = time.monotonic() + DRAIN_S + _GRACE_S
+        self._last_words.ask(live.finalize(), time.monotonic(), quiet_s=QUIET_S)
         problem = None
-        while not problem and not self._last_words.all_here and time.monotonic() < deadline:
-            before = self._last_words.unsettled_ms, list(self.transcript.partials.values())
+        while not problem and self._last_words.awaited(time.monotonic()):
             problem = self._step(live, feed)
-            # After an outage there may be minutes to make up for: they are waited for as long as they come.
-            if before != (self._last_words.unsettled_ms, list(self.transcript.partials.values())):
-                deadline = time.monotonic() + DRAIN_S + _GRACE_S
         if not self._last_words.all_here:
             # What was shown is not taken back, though nobody will finish it.
             shown = len(self.transcript.finals)
@@ -160,7 +150,7 @@ class Captions:
         finals = len(self.transcript.finals)
         offline_s, reached = self._patience.offline_s(now), self.transcript.connected
         self.transcript.take(message)
-        self._last_words.take(message)
+        self._last_words.take(message, now)
         problem = self._patience.take(message, now)
         if message.name == "error" and problem is None:
             self._setback(str(message.payload.get("message", "")))
@@ -219,7 +209,7 @@ class Captions:
         if self._broke_off:
             return f"the captions end at {transcript.duration_ms / 1000:.1f} s, where {self._device.name} failed."
         if not self._last_words.all_here:
-            return f"the last words did not come within {DRAIN_S:g} s."
+            return f"the last words did not come within {QUIET_S:g} s."
         lost_ms = int(transcript.vendor_metrics.get("lost_ms", 0))
         if lost_ms:
             return f"{lost_ms / 1000:.1f} s of the audio could not be transcribed."

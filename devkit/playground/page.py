@@ -157,8 +157,11 @@ class Page:
 
     async def _stop(self, request: Json) -> None:
         if self._recording is not None:
-            # The last words take seconds, in which the page may go away.
-            self._spawn(self._end(self._recording, last_words=True))
+            # The last words take a while, in which the page may go away, or be asked to stop waiting.
+            self._spawn(self._end_or_hurry(self._recording))
+
+    async def _end_or_hurry(self, recording: Recording) -> None:
+        await self._end(recording, last_words=self._ending is None)
 
     async def _export(self, request: Json) -> None:
         if self._recording is None:
@@ -181,4 +184,4 @@ class Page:
     async def _see_out(self, recording: Recording, last_words: bool, why: str | None) -> None:
         problem = recording.problem or why
         await recording.stop(last_words=last_words)
-        self._say({"type": "stopped", "problem": problem})
+        self._say({"type": "stopped", "problem": problem or recording.shortfall})

@@ -6,12 +6,14 @@ import asyncio
 import concurrent.futures
 import contextlib
 import copy
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..transcription.formats import FORMATS
 from ..transcription.graphs import TranscriptionGraph
 from ..transcription.job import Received
+from ..transcription.last_words import FINALIZE_MS, QUIET_S
 from ..transcription.live import LiveGraph, Update
 from ..transcription.transcript import Transcript
 from .relay import Relay
@@ -27,10 +29,6 @@ SETTINGS: Mapping[str, frozenset[str]] = {
 started the playground."""
 MIN_RATE, MAX_RATE = 8_000, 48_000
 "What the extension takes (its property sample_rate)."
-LAST_WORDS_S = 15.0
-"For the text of what was said last, when a recording is stopped."
-FINALIZE_MS = 10_000
-"A call cannot wait for its last words as long as somebody who saves them can."
 AHEAD_MS = 10_000
 "Audio that a page may send before the graph has taken it; then the page waits."
 # Starts and stops block: two at a time for each page that may be open.
@@ -82,6 +80,8 @@ class Recording:
         if not isinstance(sample_rate, int) or isinstance(sample_rate, bool) or not MIN_RATE <= sample_rate <= MAX_RATE:
             raise WrongRequest(f"sample_rate: {sample_rate!r} given, must be {MIN_RATE} to {MAX_RATE} Hz")
         self.transcript = Transcript("live", 0)
+        self.shortfall: str | None = None
+        "Once stopped: why its last words are not there though they were waited for."
         self._graph = copy.deepcopy(graph)
         self._graph.set_param("finalize_timeout_ms", FINALIZE_MS)
         for section, values in settings.items():
@@ -94,6 +94,7 @@ class Recording:
         self._samples = 0
         self._accepted_ms = 0
         self._closing: asyncio.Future[None] | None = None
+        self._hurried = False
         self._live: LiveGraph | None = None
 
     async def start(self) -> str:
@@ -106,13 +107,14 @@ class Recording:
         return self._live.session_id
 
     async def stop(self, *, last_words: bool) -> None:
-        """End it all; with *last_words* what was said last gets its text before.
+        """End it all; with *last_words* what was said last gets its text before, as long as that comes.
 
         It goes on to its end when whoever waits for it is cancelled, and a second call without *last_words* hurries it.
         """
         if self._closing is None:
             self._closing = asyncio.ensure_future(self._close(last_words))
         elif not last_words and self._live is not None:
+            self._hurried = True
             self._live.hurry()
         await asyncio.shield(self._closing)
 
@@ -120,11 +122,18 @@ class Recording:
         try:
             if self._live is not None:
                 if last_words:
-                    await self._loop.run_in_executor(_THREADS, self._live.finish, LAST_WORDS_S)
+                    await self._wait_for_last_words(self._live)
                 await self._loop.run_in_executor(_THREADS, self._live.stop)
         finally:
             if self._relay is not None:
                 await self._relay.stop()
+
+    async def _wait_for_last_words(self, live: LiveGraph) -> None:
+        # No word comes through a cut that somebody has made: the wait for the first begins behind it.
+        deaf_s = self._relay.out_s if self._relay is not None else 0.0
+        finish = functools.partial(live.finish, QUIET_S, deaf_s=deaf_s)
+        if not await self._loop.run_in_executor(_THREADS, finish) and not self._hurried and live.problem is None:
+            self.shortfall = f"The last words did not come within {QUIET_S:g} s."
 
     @property
     def problem(self) -> str | None:

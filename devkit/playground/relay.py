@@ -36,6 +36,11 @@ class Relay:
         assert self._server is not None
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
+    @property
+    def out_s(self) -> float:
+        """For how long it still lets no connection through."""
+        return max(0.0, self._out_until - time.monotonic())
+
     async def start(self) -> None:
         """Listen on a port of loopback."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)

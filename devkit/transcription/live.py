@@ -20,24 +20,13 @@ from typing_extensions import Self
 from ..host.app import Host
 from .graphs import TranscriptionGraph
 from .job import Received
-from .nodes import (
-    METRICS,
-    SINK_ADDON,
-    SOURCE_ADDON,
-    UPDATE_CONFIGS,
-    TranscriptSink,
-    audio_frame,
-    finalize_message,
-    vendor_metrics,
-)
+from .last_words import QUIET_S, LastWords
+from .nodes import SINK_ADDON, SOURCE_ADDON, UPDATE_CONFIGS, TranscriptSink, audio_frame, finalize_message
 from .runner import running
-from .transcript import TIMED_OUT, vendor_code
 
 GRAPH_ENDED = "the graph has ended"
 ANSWERS_S = 2.0
 "What a stop waits for answers of the recogniser."
-REST_MS = 500
-"Of silence at the end, nobody says what it is until the stop: speech might have followed."
 
 
 @dataclass(frozen=True)
@@ -47,39 +36,6 @@ class Update:
     code: int
     "0: it is in force, or is for the next session. Else nothing was changed."
     message: str
-
-
-class LastWords:
-    """Whether all text of a finalize has come. `take` gets every message of the graph, from its start.
-
-    A finalize is answered by its own deadline. After an outage, or with audio that came faster than speech, text
-    still comes after that: nobody who ends a recording wants to miss it.
-    """
-
-    def __init__(self) -> None:
-        self.unsettled_ms = 0
-        "Audio whose text is still to come, as far as it is known."
-        self._asked: str | None = None
-        self._answered = False
-        self._late = False
-
-    def ask(self, finalize_id: str) -> None:
-        """It is about this finalize, which is not answered yet."""
-        self._asked, self._answered, self._late = finalize_id, False, False
-
-    def take(self, message: Received) -> None:
-        """Look at *message*."""
-        if message.name == "asr_finalize_end":
-            self._answered = self._answered or message.payload.get("finalize_id") == self._asked
-        elif message.name == "error":
-            self._late = self._late or vendor_code(message.payload) == TIMED_OUT
-        elif message.name == METRICS:
-            self.unsettled_ms = int(vendor_metrics(message.payload).get("unsettled_ms", self.unsettled_ms))
-
-    @property
-    def all_here(self) -> bool:
-        """Nothing of it is to come any more."""
-        return self._answered and not (self._late and self.unsettled_ms > REST_MS)
 
 
 @dataclass
@@ -196,7 +152,7 @@ class LiveGraph:
 
     with LiveGraph(graph, take=print, sample_rate=48000) as live:
         live.push(block)
-        live.finish(timeout_s=10)
+        live.finish()
 
     *take* is called with each message of the recogniser (`nodes.RESULTS`) in a thread of the graph and must not block.
     Frames are interleaved s16le of *sample_rate* Hz and *channels* channels.
@@ -272,17 +228,18 @@ class LiveGraph:
         self._source.give(finalize_id)
         return finalize_id
 
-    def finish(self, timeout_s: float) -> bool:
-        """Finalize, and wait up to *timeout_s* for its `LastWords`; whether all of them came."""
+    def finish(self, quiet_s: float = QUIET_S, *, deaf_s: float = 0.0) -> bool:
+        """Finalize, and wait for its `LastWords`; whether all of them came.
+
+        It goes on as long as they come, and ends when nothing of them came for *quiet_s*, of which the next *deaf_s*
+        do not count.
+        """
         finalize_id = _new_finalize_id()
-        deadline = time.monotonic() + timeout_s
         with self._news:
-            self._last_words.ask(finalize_id)
+            self._last_words.ask(finalize_id, time.monotonic(), quiet_s=quiet_s, deaf_s=deaf_s)
             self._source.give(finalize_id)
             # In slices, because the end of the graph tells nobody.
-            while (
-                not (self._last_words.all_here or self._hurried or self._ended.is_set()) and time.monotonic() < deadline
-            ):
+            while self._last_words.awaited(time.monotonic()) and not (self._hurried or self._ended.is_set()):
                 self._news.wait(0.1)
             return self._last_words.all_here
 
@@ -301,7 +258,7 @@ class LiveGraph:
     def _heard(self, message: Received) -> None:
         self._take(message)
         with self._news:
-            self._last_words.take(message)
+            self._last_words.take(message, time.monotonic())
             self._news.notify_all()
 
 

@@ -24,6 +24,7 @@ from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 from recorded_server import Wire
 from ten_packages.extension.openai_asr_python.devkit.playground.recording import EXPORTS
 from ten_packages.extension.openai_asr_python.devkit.server.app import run_in_thread
+from ten_packages.extension.openai_asr_python.devkit.server.scripted_recognizer import Line, ScriptedRecognizer
 from ten_packages.extension.openai_asr_python.devkit.transcription.formats import FORMATS
 from ten_packages.extension.openai_asr_python.devkit.transcription.job import Received
 from ten_packages.extension.openai_asr_python.devkit.transcription.transcript import Transcript
@@ -250,6 +251,24 @@ def test_a_file_that_is_over_before_the_graph_is_there_ends_the_recording(
         page.set_input_files("#file", click)
         page.wait_for_selector("#log .entry .name:text-is('stopped')")
         wait_until_idle(page)
+
+
+def test_whoever_waits_long_for_the_last_words_can_stop_waiting(
+    chromium: Callable[..., Browser], weather: Sample, tmp_path: Path
+) -> None:
+    said = tmp_path / "said.wav"
+    said.write_bytes(wav_of(weather, 0.3, 1.3))
+    with (
+        run_in_thread(recognizer=ScriptedRecognizer([Line("one two", delay_s=60)])) as server,
+        playground("--url", server.url, "--model", "gpt-live-transcribe") as one,
+        page_of(chromium("--autoplay-policy=no-user-gesture-required"), one.url) as page,
+    ):
+        page.set_input_files("#file", said)
+        page.wait_for_selector("#start:disabled:text-is('Finishing…')")
+        page.wait_for_selector("#start:enabled:text-is('Stop waiting')")
+        page.click("#start")
+        wait_until_idle(page, 5)  # it would go on waiting for longer
+        assert finals(page) == ["one two"]
 
 
 def wav_of(sample: Sample, start_s: float, end_s: float) -> bytes:

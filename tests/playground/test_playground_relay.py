@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 from ten_packages.extension.openai_asr_python.devkit.playground.relay import Relay
 
+pytestmark = pytest.mark.socket
+
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 

@@ -16,13 +16,18 @@ from urllib.parse import quote
 
 import pysubs2
 import pytest
-from playground_pages import FakePage, Running, Sample, playground, share
+from playground_pages import CAN_CUT, FakePage, Running, Sample, needs_cuts, playground, share
 from ten_packages.extension.openai_asr_python.devkit.playground.access import Access
 from ten_packages.extension.openai_asr_python.devkit.playground.app import STATIC, Playground
 from ten_packages.extension.openai_asr_python.devkit.playground.recording import SETTINGS
+from ten_packages.extension.openai_asr_python.devkit.server.app import run_in_thread
+from ten_packages.extension.openai_asr_python.devkit.server.scripted_recognizer import Line, ScriptedRecognizer
 from ten_packages.extension.openai_asr_python.devkit.transcription.destination import destination_of
 from ten_packages.extension.openai_asr_python.devkit.transcription.graphs import own_graph
+from ten_packages.extension.openai_asr_python.devkit.transcription.last_words import QUIET_S
 from websockets.exceptions import InvalidStatus
+
+pytestmark = pytest.mark.socket
 
 SECRET = "canary+token/01&23=45#67"
 AFTER_TURNS = {"input_audio_transcription": {"model": "gpt-transcribe"}}
@@ -62,6 +67,7 @@ def play(page: FakePage, sample: Sample, cut_at_ms: int | None = None) -> None:
 # A recording --------------------------------------------------------------------------------------------------
 
 
+@needs_cuts
 def test_a_recording_that_is_cut_comes_out_whole_and_can_be_saved(running: Running, weather: Sample) -> None:
     with FakePage(running.live) as page:
         hello = page.until_type("hello")
@@ -122,6 +128,23 @@ def test_a_start_with_settings_that_cannot_work_ends_with_why(running: Running, 
         assert "turn_detection.threshold" in page.until_type("stopped")["problem"]
         page.say("start", sample_rate=weather.rate)  # and what is right works
         page.until(connected)
+
+
+def test_a_second_stop_ends_the_wait_for_the_last_words(weather: Sample) -> None:
+    with (
+        run_in_thread(recognizer=ScriptedRecognizer([Line("one two", delay_s=60)])) as server,
+        playground("--url", server.url, "--model", "gpt-live-transcribe") as one,
+        FakePage(one.live) as page,
+    ):
+        page.say("start", sample_rate=weather.rate)
+        page.until(connected)
+        for block in list(weather.blocks())[15:65]:
+            page.audio(block)
+        page.until(lambda message: message.get("name") == "asr_result" and message["payload"]["text"] == "one two")
+        page.say("stop")
+        page.say("stop")
+        assert page.until_type("stopped", QUIET_S / 2)["problem"] is None
+        assert page.words == ["one", "two"]
 
 
 def test_two_pages_hear_only_themselves(running: Running, weather: Sample) -> None:
@@ -282,6 +305,18 @@ def test_a_page_may_set_what_its_form_has() -> None:
     assert form == {(section, key) for section, keys in SETTINGS.items() for key in keys}
 
 
+def test_a_page_is_told_whether_it_can_cut(running: Running, weather: Sample) -> None:
+    """With the websockets that is there."""
+    with FakePage(running.live) as page:
+        hello = page.until_type("hello")
+        assert hello["can_cut"] == CAN_CUT
+        assert CAN_CUT or "pip install 'websockets>=15'" in hello["cut_note"]
+        page.say("start", sample_rate=weather.rate)
+        page.until(connected)
+        page.say("cut", seconds=0)
+        assert page.until_type("cut")["connections"] == int(CAN_CUT)
+
+
 def test_a_library_that_knows_no_proxies_cannot_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "websockets.proxy", None)
     graph = own_graph()
@@ -296,7 +331,8 @@ def test_a_server_that_is_not_there_is_told_as_without_a_relay(weather: Sample) 
     with playground("--url", "ws://127.0.0.1:9/v1") as one, FakePage(one.live) as page:
         page.say("start", sample_rate=weather.rate)
         error = page.until(lambda message: message.get("name") == "error")["payload"]
-        assert "cannot connect to 127.0.0.1 port 9: Connect call failed" in error["message"]
+        where = r"(127\.0\.0\.1 port 9|ws://127\.0\.0\.1:9/v1\S*)"  # by the relay's word, or without one
+        assert re.search(rf"cannot connect to {where}: Connect call failed", error["message"])
 
 
 # Who may come -------------------------------------------------------------------------------------------------

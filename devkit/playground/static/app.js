@@ -19,6 +19,7 @@ import { Problems } from "./problems.js";
 import { Recording } from "./recording.js";
 import { Settings } from "./settings.js";
 import { fileDrop, shortcuts } from "./shortcuts.js";
+import { StartButton } from "./start-button.js";
 import { State } from "./state.js";
 import { theme } from "./theme.js";
 import { Timeline } from "./timeline.js";
@@ -26,7 +27,6 @@ import { turnOf } from "./transcript.js";
 
 /** @typedef {"idle" | "starting" | "recording" | "stopping"} Phase */
 
-const start = byId("start", HTMLButtonElement);
 const file = byId("file", HTMLInputElement);
 const audible = byId("audible", HTMLInputElement);
 const exports = /** @type {HTMLButtonElement[]} */ ([...document.querySelectorAll("[data-export]")]);
@@ -60,6 +60,7 @@ const settings = new Settings((id, params) => {
   log.add("settings", "settings", JSON.stringify(params), params);
 });
 const microphone = new Microphone(() => void microphoneChanged());
+const start = new StartButton(toggle);
 const network = new Network((message) => connection?.send(message));
 
 /** @type {Connection | null} */
@@ -83,12 +84,16 @@ const answers = new Answers();
 function enter(next) {
   phase = next;
   document.body.dataset.phase = next;
-  start.textContent = { idle: "Start", starting: "Starting…", recording: "Stop", stopping: "Finishing…" }[next];
-  start.disabled = next === "starting" || next === "stopping";
-  start.classList.toggle("running", next === "recording");
-  file.disabled = start.disabled;
+  start.show(next);
+  file.disabled = next === "starting" || next === "stopping";
   network.enable(next === "recording");
   state.show(phase, connection);
+}
+
+/** Whoever has waited for the last words for a while may end that. */
+function hurry() {
+  log.add("page", "stop", "without the last words");
+  connection?.send({ type: "stop" });
 }
 
 /** There is a connection that can be used: this one, the one that is being made, or a new one. */
@@ -199,7 +204,7 @@ async function stop() {
 /** @param {{problem: string | null}} message */
 function ended({ problem }) {
   if (problem) problems.set("graph", problem);
-  log.add(problem ? "error" : "page", "stopped", problem ?? "all text is there");
+  log.add(problem ? "error" : "page", "stopped", problem ?? "");
   over();
 }
 
@@ -306,7 +311,8 @@ function heard(name, payload) {
   log.add(kind, name, summary, payload);
   if (name === "asr_result") result(payload);
   if (name === "metrics") figures.take(payload.metrics ?? {});
-  if (name === "connection_status_changed" && phase !== "stopping") {
+  // While it stops, the end of its connection is its own.
+  if (name === "connection_status_changed" && (phase !== "stopping" || payload.current === "connected")) {
     const mark = state.status(payload);
     if (mark) timeline.mark(mark);
     if (payload.current === "connected") problems.set("service", null);
@@ -352,9 +358,13 @@ async function microphoneChanged() {
   }
 }
 
+function toggle() {
+  if (phase === "recording") void stop();
+  else if (phase === "stopping" && start.take()) hurry();
+  else if (phase === "idle") void useMicrophone();
+}
+
 function wire() {
-  const toggle = () => (phase === "recording" ? void stop() : phase === "idle" ? void useMicrophone() : undefined);
-  start.addEventListener("click", toggle);
   file.addEventListener("change", () => {
     void play(file.files?.[0]);
     file.value = "";

@@ -1,0 +1,37 @@
+// The button that starts and stops, and ends the wait for the last words.
+
+import { byId } from "./dom.js";
+
+/** These may take long after an outage. Not at once: a second press on Stop is no wish to lose them. */
+const HURRY_AFTER_MS = 3000;
+const WORDS = { idle: "Start", starting: "Starting…", recording: "Stop", stopping: "Finishing…" };
+
+export class StartButton {
+  /** @param {() => void} onPress */
+  constructor(onPress) {
+    this.button = byId("start", HTMLButtonElement);
+    this.button.addEventListener("click", onPress);
+    this.timer = 0;
+  }
+
+  /** @param {keyof typeof WORDS} phase of the recording */
+  show(phase) {
+    clearTimeout(this.timer);
+    if (phase === "stopping") this.timer = setTimeout(() => this.#offerHurry(), HURRY_AFTER_MS);
+    this.button.textContent = WORDS[phase];
+    this.button.disabled = phase === "starting" || phase === "stopping";
+    this.button.classList.toggle("running", phase === "recording");
+  }
+
+  /** Whether it may be pressed; then it may not any more. */
+  take() {
+    const usable = !this.button.disabled;
+    this.button.disabled = true;
+    return usable;
+  }
+
+  #offerHurry() {
+    this.button.textContent = "Stop waiting";
+    this.button.disabled = false;
+  }
+}
