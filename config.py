@@ -142,7 +142,8 @@ class OpenAIASRConfig(Section):
         default=6_000,
         ge=1,
         le=20_000,
-        description="An item has its text by then plus half its length (at most 20 s), or it is overdue.",
+        description="An item has its text by then plus half its length, or it is overdue; a server that was slow gets "
+        "more time. At most 20 s.",
     )
     ping_interval_ms: int = Field(default=5_000, ge=1, description="Time between pings.")
     ping_timeout_ms: int = Field(default=6_000, ge=1, description="A ping is answered by then.")

@@ -268,9 +268,9 @@ PLANTS = (
     ),
     Plant(
         "slow-is-overdue",
-        "realtime/overdue.py",
-        "                wait = min(options.item_timeout_ms / 1000 + length / 2, ITEM_MOST_S)\n",
-        "                wait = length\n",
+        "realtime/stream.py",
+        "        return self.options.item_timeout_ms / 1000 + (turn.end - turn.start) / self.rate / 2\n",
+        "        return (turn.end - turn.start) / self.rate\n",
         "a server that takes five seconds for each text is hung up on",
     ),
     Plant(

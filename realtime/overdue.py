@@ -22,7 +22,7 @@ CONFIRM_S = 0.5
 DEAF_SPEECH_S = 2.0
 "So much speech without a break must be heard,"
 DEAF_AFTER_S = 8.0
-"within this time, or twice that and more on a server that has shown to be slow."
+"within this time, or more on a slow server."
 ALIVE_S = 1.0
 "An item is taken for swallowed if the server said something so long after it began to be due."
 
@@ -88,18 +88,21 @@ class Watchdog:
     # What is due --------------------------------------------------------------------------------------------
 
     def _items(self, conn: Connection) -> Iterator[tuple[float, Turn]]:
-        options = self._stream.options
-        for turn in self._stream.book.on_connection(conn.id):
+        stream = self._stream
+        for turn in stream.book.on_connection(conn.id):
             if turn.phase is Phase.COMMITTED and not turn.repairs and turn.end is not None:
-                length = (turn.end - turn.start) / self._stream.rate
-                wait = self._stream.answer_time.wait_s(options.item_timeout_ms / 1000, length)
-                yield turn.waits_since + wait, turn
+                yield turn.waits_since + stream.answer_time.wait_s(stream.usual_wait_s(turn)), turn
 
     def _commit_due(self, conn: Connection) -> float:
         if not conn.unanswered:
             return math.inf
         oldest = next(iter(conn.unanswered.values()))
         return oldest + self._stream.options.commit_timeout_ms / 1000
+
+    def _deaf_due(self) -> float:
+        if self._deaf_since is None:
+            return math.inf
+        return self._deaf_since + self._stream.answer_time.wait_s(DEAF_AFTER_S)
 
     def check(self, conn: Connection, now: float) -> Overdue | None:
         """The first thing that is overdue."""
@@ -116,7 +119,8 @@ class Watchdog:
                 alive = conn.last_event_at > turn.waits_since + ALIVE_S
                 self._stream.answer_time.missed()
                 return Overdue("the text of an item", turn if alive else None)
-        if self._deaf_since is not None and now >= self._deaf_since + DEAF_AFTER_S:
+        if now >= self._deaf_due():
+            self._stream.answer_time.missed()
             self._deaf_from, self._deaf_since = self._stream.ledger.accepted, None
             return Overdue("any sign that speech is heard")
         return None
@@ -128,6 +132,5 @@ class Watchdog:
     def deadline(self, conn: Connection) -> float:
         """When `check` is due next; infinite if nothing is owed."""
         commit = self._commit_due(conn) if self._confirm_at is None else self._confirm_at
-        deaf = math.inf if self._deaf_since is None else self._deaf_since + DEAF_AFTER_S
-        due = min(commit, deaf)
+        due = min(commit, self._deaf_due())
         return min([due, *(until for until, _ in self._items(conn))]) if self._stream.book.turns else due

@@ -227,6 +227,7 @@ class Receiver:
         if turn.end is None:
             frontier = conn.frontier or turn.start
             self._book.close(turn, frontier, frontier)
+        self._stream.answer_time.answered(now - turn.waits_since, self._stream.usual_wait_s(turn))
         self._ended(conn, turn, now)
         turn.language = language_of(message.languages)
         turn.confidence = confidence_of(message.logprobs)

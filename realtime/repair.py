@@ -16,7 +16,7 @@ from .turn import Phase, Turn
 from .writing import TAIL_MS, Pace, Writer
 
 ANSWER_S = 6.0
-"What a repair may take, besides the time of its audio at the pace of a replay."
+"What a repair may take, besides the time of its audio at the pace of a replay; longer on a slow server."
 _ON_THE_WAY = frozenset({State.SENT, State.COMMITTED})
 
 
@@ -74,7 +74,7 @@ class Repairer:
     def _begin_time(self, turn: Turn, now: float) -> None:
         assert turn.span_end is not None
         audio_s = (turn.span_end - turn.span_start) / self._stream.rate
-        self._deadline = now + ANSWER_S + audio_s / self._pace.speed
+        self._deadline = now + self._stream.answer_time.wait_s(ANSWER_S) + audio_s / self._pace.speed
 
     # Its connection -----------------------------------------------------------------------------------------
 

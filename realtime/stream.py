@@ -140,6 +140,11 @@ class Stream:
         """Samples in *ms* milliseconds."""
         return round(ms * self.rate / 1000)
 
+    def usual_wait_s(self, turn: Turn) -> float:
+        """In which a server of usual speed has the text of *turn*, which has ended."""
+        assert turn.end is not None
+        return self.options.item_timeout_ms / 1000 + (turn.end - turn.start) / self.rate / 2
+
     @property
     def detection(self) -> str:
         """`server_vad`, `semantic_vad`, `local_vad` or `none`."""

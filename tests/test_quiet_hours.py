@@ -1,4 +1,4 @@
-"""An hour with a server that is healthy, slow or silent: nobody is dialled again without need, or in a hurry."""
+"""Long calls with a server that is healthy, slow or silent: nobody is dialled again without need, or in a hurry."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ SPOKEN = tone(800) + silence(1_200)
 
 
 class Hour:
-    """A call in which two seconds out of twenty have a word in them. *answer_s*: how long each answer takes."""
+    """A call with a word in it every *every_s* seconds. *answer_s*: how long each answer takes."""
 
-    def __init__(self, detection: str, model: str, answer_s: float | None) -> None:
+    def __init__(
+        self, detection: str, model: str, answer_s: float | None, *, seconds: int = HOUR_S, every_s: int = 20
+    ) -> None:
+        self.seconds, self.every_s = seconds, every_s
         self.d = Driver(options(detection, model)).start()
         self.answer_s = answer_s
         self.said = 0
@@ -28,10 +31,10 @@ class Hour:
         self.heard: dict[int, int] = {}
 
     def play(self) -> Driver:
-        for second in range(HOUR_S):
-            if second % 20 == 0:
+        for second in range(self.seconds):
+            if second % self.every_s == 0:
                 self.say_something()
-            elif second % 20 != 1:
+            elif second % self.every_s != 1:
                 self.d.push(silence(1_000), frame_ms=1_000)
             for tenth in range(10):
                 self.serve(second + tenth / 10)
@@ -86,6 +89,36 @@ def test_a_server_that_answers_is_left_alone(detection: str, model: str, answer_
     assert len(d.dialled) <= 2 and not d.repairs, "one session, and the one that follows it"
     assert d.of(ev.Disconnected) == d.of(ev.AudioLost) == []
     assert len(d.finals) >= hour.said - 1
+
+
+@KINDS
+@pytest.mark.parametrize("every_s", [20, 4], ids=["now and then", "busy"])
+@pytest.mark.parametrize("answer_s", [8.0, 18.0])
+def test_a_server_slower_than_its_time_is_waited_for_and_nothing_is_lost(
+    detection: str, model: str, answer_s: float, every_s: int
+) -> None:
+    hour = Hour(detection, model, answer_s, seconds=400, every_s=every_s)
+    d = hour.play()
+    assert len(d.dialled) + len(d.repairs) <= 4, "twice the time each time it was too short"
+    assert d.of(ev.AudioLost) == []
+    under_way = 1 + answer_s // every_s
+    assert len(d.finals) >= hour.said - under_way - (2 if detection == "server_vad" else 0)  # the peer hears no replay
+
+
+def test_a_server_that_is_fast_again_has_its_usual_time_again() -> None:
+    d = Driver(options("none")).connect()
+    for number, took_s in enumerate([None, 12.0, 1.0, 1.0]):
+        d.push(tone(800)).finalize(f"f{number}")
+        d.committed(f"i{number}")
+        if took_s is None:  # overdue
+            d.at(d.now + 7.0).connect().committed(f"i{number}")
+            took_s = 12.0
+        d.at(d.now + took_s).completed(f"i{number}", "word")
+    assert len(d.finals) == 4 and len(d.dialled) == 2
+    d.push(tone(800)).finalize("f4").committed("i4")
+    asked = d.now
+    d.at(d.now + 20)
+    assert d.dialled[2][0] - asked == pytest.approx(6.4, abs=0.5)
 
 
 @KINDS
