@@ -1,4 +1,4 @@
-"""How long an item may wait for its text (S8): longer on a server that has shown to be slow.
+"""How long to wait for an answer (S8): longer on a server that has shown to be slow.
 
 A server that needs ten seconds for a turn is slow, not dead. Hung up on after six and given the same six on the next
 connection, it would never get through, and all that is said would be lost. So whoever was not waited for has twice the
@@ -8,18 +8,18 @@ time on the next attempt, and the usual time again when answers come in half of 
 from __future__ import annotations
 
 MOST_S = 20.0
-"Longest wait for the text of an item, however long the item and however slow the server."
+"Longest wait for a slow server, and for the text of an item, however long the item."
 
 
 class AnswerTime:
-    """What a stream has learned of its server's speed."""
+    """What a stream has learned of the time its server takes for one kind of answer."""
 
     def __init__(self) -> None:
         self._factor = 1.0
 
     def wait_s(self, usual_s: float) -> float:
         """How long to wait for what a server of usual speed says within *usual_s*."""
-        return min(usual_s * self._factor, MOST_S)
+        return max(usual_s, min(usual_s * self._factor, MOST_S))
 
     def missed(self) -> None:
         """An answer was not there by then."""

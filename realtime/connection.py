@@ -163,10 +163,10 @@ class Connection:
         """Turns on it end by our commits alone, whatever the stream's turn detection."""
         return self.role is Role.REPAIR
 
-    def answered(self, event_id: str) -> None:
-        """The server has said what came of that commit."""
-        self.unanswered.pop(event_id, None)
+    def answered(self, event_id: str) -> float | None:
+        """The server has said what came of that commit; returns when it was sent, or None if it is not known."""
         self.commit_positions.pop(event_id, None)
+        return self.unanswered.pop(event_id, None)
 
     @property
     def frontier(self) -> int | None:

@@ -91,18 +91,18 @@ class Watchdog:
         stream = self._stream
         for turn in stream.book.on_connection(conn.id):
             if turn.phase is Phase.COMMITTED and not turn.repairs and turn.end is not None:
-                yield turn.waits_since + stream.answer_time.wait_s(stream.usual_wait_s(turn)), turn
+                yield turn.waits_since + stream.text_time.wait_s(stream.usual_wait_s(turn)), turn
 
     def _commit_due(self, conn: Connection) -> float:
         if not conn.unanswered:
             return math.inf
         oldest = next(iter(conn.unanswered.values()))
-        return oldest + self._stream.options.commit_timeout_ms / 1000
+        return oldest + self._stream.commit_time.wait_s(self._stream.options.commit_timeout_ms / 1000)
 
     def _deaf_due(self) -> float:
         if self._deaf_since is None:
             return math.inf
-        return self._deaf_since + self._stream.answer_time.wait_s(DEAF_AFTER_S)
+        return self._deaf_since + self._stream.text_time.wait_s(DEAF_AFTER_S)
 
     def check(self, conn: Connection, now: float) -> Overdue | None:
         """The first thing that is overdue."""
@@ -113,14 +113,15 @@ class Watchdog:
             conn.on_pong.append(self._confirm)
             conn.ping_at = 0.0
         elif now >= self._confirm_at:
+            self._stream.commit_time.missed()
             return Overdue("the answer to a commit")
         for due, turn in self._items(conn):
             if now >= due:
                 alive = conn.last_event_at > turn.waits_since + ALIVE_S
-                self._stream.answer_time.missed()
+                self._stream.text_time.missed()
                 return Overdue("the text of an item", turn if alive else None)
         if now >= self._deaf_due():
-            self._stream.answer_time.missed()
+            self._stream.text_time.missed()
             self._deaf_from, self._deaf_since = self._stream.ledger.accepted, None
             return Overdue("any sign that speech is heard")
         return None

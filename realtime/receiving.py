@@ -128,7 +128,7 @@ class Receiver:
             self._stream.stats.duplicate_events += 1
             return
         frontier = conn.frontier or turn.start
-        self._answered(conn, turn)
+        self._answered(conn, turn, now)
         turn.waits_since = now
         turn.item_id = message.item_id
         turn.previous_item_id = message.previous_item_id if isinstance(message.previous_item_id, str) else None
@@ -158,11 +158,12 @@ class Receiver:
                 return turn
         return None
 
-    @staticmethod
-    def _answered(conn: Connection, turn: Turn) -> None:
+    def _answered(self, conn: Connection, turn: Turn, now: float) -> None:
         """The commit of *turn* was answered, in one way or another; one without a turn of ours is the oldest."""
         key = turn.commit_event_id if turn.commit_event_id else next(iter(conn.unanswered), "")
-        conn.answered(key)
+        sent_at = conn.answered(key)
+        if sent_at is not None:
+            self._stream.commit_time.answered(now - sent_at, self._stream.options.commit_timeout_ms / 1000)
 
     def _unannounced(self, conn: Connection, now: float) -> Turn:
         """A turn nobody announced: it begins where the last one ended. Some servers send no speech events."""
@@ -227,7 +228,7 @@ class Receiver:
         if turn.end is None:
             frontier = conn.frontier or turn.start
             self._book.close(turn, frontier, frontier)
-        self._stream.answer_time.answered(now - turn.waits_since, self._stream.usual_wait_s(turn))
+        self._stream.text_time.answered(now - turn.waits_since, self._stream.usual_wait_s(turn))
         self._ended(conn, turn, now)
         turn.language = language_of(message.languages)
         turn.confidence = confidence_of(message.logprobs)
@@ -271,7 +272,7 @@ class Receiver:
 
     def _ended(self, conn: Connection, turn: Turn, now: float) -> None:
         """The server is done with *turn*'s item: the later ones have waited for nothing but it until now."""
-        self._answered(conn, turn)
+        self._answered(conn, turn, now)
         for later in self._book.on_connection(conn.id):
             if later.start > turn.start:
                 later.waits_since = now

@@ -74,7 +74,7 @@ class Repairer:
     def _begin_time(self, turn: Turn, now: float) -> None:
         assert turn.span_end is not None
         audio_s = (turn.span_end - turn.span_start) / self._stream.rate
-        self._deadline = now + self._stream.answer_time.wait_s(ANSWER_S) + audio_s / self._pace.speed
+        self._deadline = now + self._stream.text_time.wait_s(ANSWER_S) + audio_s / self._pace.speed
 
     # Its connection -----------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from .answer_time import AnswerTime
+from .answer_time import MOST_S, AnswerTime
 from .events import AudioSent, Event
 from .ledger import PENDING, SETTLED, Fate, Ledger, State
 from .limits import UNANSWERED_S
@@ -79,7 +79,7 @@ class Stream:
         self._sent_user = self._sent_silence = 0
         "Samples sent and not told of yet; the second are synthetic ones."
         self.stats = SessionStats()
-        self.answer_time = AnswerTime()
+        self.text_time, self.commit_time = AnswerTime(), AnswerTime()
 
     def set_rate(self, options: SessionOptions, level: LevelMarker) -> None:
         """Take the rate of *options*; only before the first audio."""
@@ -143,7 +143,8 @@ class Stream:
     def usual_wait_s(self, turn: Turn) -> float:
         """In which a server of usual speed has the text of *turn*, which has ended."""
         assert turn.end is not None
-        return self.options.item_timeout_ms / 1000 + (turn.end - turn.start) / self.rate / 2
+        length_s = (turn.end - turn.start) / self.rate
+        return min(self.options.item_timeout_ms / 1000 + length_s / 2, MOST_S)
 
     @property
     def detection(self) -> str:
