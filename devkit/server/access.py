@@ -58,9 +58,12 @@ class Access:
 
 
 def bearer_of(headers: Mapping[str, str]) -> str:
-    """The token of `Authorization: Bearer`; empty if there is none."""
-    scheme, _, token = headers.get("Authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
+    """The token of `Authorization: Bearer`, which may stand beside a login from the URL; empty if there is none."""
+    for said in headers.get("Authorization", "").split(","):
+        scheme, _, token = said.strip().partition(" ")
+        if scheme.lower() == "bearer":
+            return token.strip()
+    return ""
 
 
 def key_of(headers: Mapping[str, str]) -> str:

@@ -24,7 +24,7 @@ from .dialects.base import Dialect
 from .faults import Faults
 from .faults_registry import Fault
 from .handshake import Refusal
-from .http_front import HttpAnswer, HttpFront, Post, body_of, reason_of
+from .http_front import HttpAnswer, HttpFront, Post, RequestHeaders, body_of, reason_of
 from .identifiers import Identifiers
 from .middleware import Middleware
 from .recognizers import Recognizer, make_recognizer
@@ -158,7 +158,7 @@ class LocalServer:
         if self.dialect.serves(request.path):
             refused = self.faults.refusal(time.monotonic())
             if refused is None:
-                answer = self.dialect.answer_upgrade(request.path, request.headers, self._access)
+                answer = self.dialect.answer_upgrade(request.path, _headers(request), self._access)
             else:
                 wait = None if refused.retry_after is None else math.ceil(refused.retry_after)
                 answer = HttpAnswer(refused.status, "refused on purpose\n", wait)
@@ -174,7 +174,7 @@ class LocalServer:
         number = stack.link.number
         refusal = self._refuse(request) if self._refuse is not None else None
         if refusal is None:
-            refusal = self.dialect.refuse(request.path, request.headers, self._access)
+            refusal = self.dialect.refuse(request.path, _headers(request), self._access)
         session = ServerSession(
             Identifiers(f"{self._seed}/{number}"),
             now=stack.link.opened,
@@ -183,7 +183,7 @@ class LocalServer:
             detector=stack.detector(self._new_detector()),
             refusal=refusal,
             middleware=(*self._middleware(), stack),
-            config=self.dialect.config(request.path, request.headers, self._access),
+            config=self.dialect.config(request.path, _headers(request), self._access),
             voice=self.dialect.voice(request.path, stack.link.epoch),
         )
         _log.info("connection %d: %s", number, "refused" if refusal else f"session {session.id}")
@@ -198,6 +198,11 @@ class LocalServer:
         )
         with self.faults.serving(stack, connection):
             await connection.serve()
+
+
+def _headers(request: Request) -> RequestHeaders:
+    """The library's own raise for a name that is there twice."""
+    return RequestHeaders(request.headers.raw_items())
 
 
 def _response(connection: ServerConnection, answer: HttpAnswer) -> Response:

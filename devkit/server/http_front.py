@@ -11,7 +11,7 @@ import http
 import http.client
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from websockets.asyncio.server import ServerConnection
@@ -39,7 +39,7 @@ class Post(NamedTuple):
 
     target: str
     headers: Mapping[str, str]
-    "Looks names up without regard to case."
+    "`RequestHeaders`."
     body: bytes
 
 
@@ -141,12 +141,17 @@ class HttpFront:
             if not body and headers.get("Expect", "").lower() == "100-continue":
                 transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             return None
-        plain = {name.lower(): value for name, value in headers.items()}
-        return _serialize(self._answer(Post(target, _Headers(plain), body[:length])))
+        return _serialize(self._answer(Post(target, RequestHeaders(headers.items()), body[:length])))
 
 
-class _Headers(dict[str, str]):
-    """Header names in lower case, found in any."""
+class RequestHeaders(dict[str, str]):
+    """Names in lower case, found in any. What is said several times is one list with commas, as HTTP has it."""
+
+    def __init__(self, said: Iterable[tuple[str, str]]) -> None:
+        super().__init__()
+        for name, value in said:
+            before = self.get(name)
+            self[name.lower()] = f"{before}, {value}" if before else value
 
     def get(self, key: str, default: str = "") -> str:  # type: ignore[override]
         return super().get(key.lower(), default)

@@ -7,7 +7,7 @@ import http.client
 import json
 
 import pytest
-from server_clients import BEARER, KEY, client
+from server_clients import BEARER, KEY, Headers, client
 from ten_packages.extension.openai_asr_python.devkit.server.app import LocalServer
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
@@ -42,11 +42,51 @@ async def test_who_does_not_get_in_is_told_after_the_upgrade(
             assert KEY not in json.dumps(error) and "sk-wrong" not in json.dumps(error)
 
 
-@pytest.mark.parametrize("headers", [BEARER, {"api-key": KEY}, {"Authorization": f"bearer  {KEY}"}])
-async def test_the_right_key_gets_in(headers: dict[str, str]) -> None:
+LOGIN = ("Authorization", "Basic dXNlcjpwYXNz")
+"What a client sends for `ws://user:pass@host`, beside its key."
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        BEARER,
+        {"api-key": KEY},
+        {"Authorization": f"bearer  {KEY}"},
+        [LOGIN, *BEARER.items()],
+        [*BEARER.items(), LOGIN],
+        [("Sec-WebSocket-Protocol", "chat"), ("Sec-WebSocket-Protocol", f"openai-insecure-api-key.{KEY}")],
+    ],
+)
+async def test_the_right_key_gets_in(headers: Headers) -> None:
     async with LocalServer(port=0, recognizer="scripted", api_key=KEY) as server:
         async with client(server, headers=headers) as peer:
             assert (await peer.until("created"))["session"]["type"] == "transcription"
+
+
+async def test_a_key_that_is_said_twice_and_differently_does_not_get_in() -> None:
+    async with LocalServer(port=0, recognizer="scripted", api_key=KEY) as server:
+        async with client(server, headers=[("api-key", KEY), ("api-key", "sk-other")]) as peer:
+            assert (await peer.until("error"))["error"]["code"] == "invalid_api_key"
+        async with client(server, headers=[LOGIN]) as peer:
+            assert "Missing bearer" in (await peer.until("error"))["error"]["message"]
+
+
+async def test_a_login_in_the_url_does_not_keep_a_key_from_minting() -> None:
+    async with LocalServer(port=0, recognizer="scripted", api_key=KEY) as server:
+
+        def post() -> int:
+            link = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+            try:
+                link.putrequest("POST", "/v1/realtime/client_secrets")
+                for name, value in (*BEARER.items(), LOGIN):
+                    link.putheader(name, value)
+                link.putheader("Content-Length", "0")
+                link.endheaders()
+                return link.getresponse().status
+            finally:
+                link.close()
+
+        assert await asyncio.to_thread(post) == 200
 
 
 async def test_a_browser_gets_in_with_its_subprotocols() -> None:

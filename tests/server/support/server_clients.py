@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from ten_packages.extension.openai_asr_python.devkit.server.app import LocalServer
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+
+Headers: TypeAlias = dict[str, str] | list[tuple[str, str]]
 
 KEY = "sk-canary-0123456789"
 BEARER = {"Authorization": f"Bearer {KEY}"}
@@ -52,7 +54,7 @@ class Client:
 async def client(
     server: LocalServer,
     path: str = "/realtime?intent=transcription",
-    headers: dict[str, str] | None = None,
+    headers: Headers | None = None,
     **options: Any,
 ) -> AsyncIterator[Client]:
     url = server.url + path
