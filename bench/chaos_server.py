@@ -129,6 +129,10 @@ class SlowRecognizer:
     async def stop(self) -> None:
         """Nothing to give back."""
 
+    def knows_language(self, language: str) -> bool:
+        """Any."""
+        return True
+
     def session(self, request: RecognitionRequest) -> _SlowSession:
         """Begin an utterance."""
         return _SlowSession(self._inner.session(request), request.partials, self._chance.uniform(*self._thinks_s))

@@ -11,6 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -175,6 +176,7 @@ class LocalServer:
         refusal = self._refuse(request) if self._refuse is not None else None
         if refusal is None:
             refusal = self.dialect.refuse(request.path, _headers(request), self._access)
+        config = self.dialect.config(request.path, _headers(request), self._access)
         session = ServerSession(
             Identifiers(f"{self._seed}/{number}"),
             now=stack.link.opened,
@@ -183,7 +185,7 @@ class LocalServer:
             detector=stack.detector(self._new_detector()),
             refusal=refusal,
             middleware=(*self._middleware(), stack),
-            config=self.dialect.config(request.path, _headers(request), self._access),
+            config=replace(config, knows_language=self._recognizer.knows_language),
             voice=self.dialect.voice(request.path, stack.link.epoch),
         )
         _log.info("connection %d: %s", number, "refused" if refusal else f"session {session.id}")

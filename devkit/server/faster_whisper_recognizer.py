@@ -11,13 +11,14 @@ import asyncio
 import concurrent.futures
 import os
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from ...realtime.language import primary_subtag
 from .errors import invalid_request
 from .recognizers import Recognition, RecognitionFailed, RecognitionRequest, Word
 from .speech_gate import SpeechGate
@@ -49,6 +50,11 @@ _PATIENCE = {
     "xhigh": _Patience(1.5, 3),
 }
 _DEFAULT_DELAY = "medium"
+
+_WHISPER_CODES = {
+    "cmn": "zh", "fil": "tl", "in": "id", "iw": "he", "ji": "yi", "jv": "jw", "mo": "ro", "nb": "no",
+}  # fmt: skip
+"What Whisper calls languages that have another code, too."
 
 
 class _GivenUp(RuntimeError):
@@ -91,6 +97,10 @@ class FasterWhisperRecognizer:
             # What waits in the pool is not taken back but gives up by itself: who waits for it gets an error then.
             await asyncio.get_running_loop().run_in_executor(None, pool.shutdown)
         self._model = None
+
+    def knows_language(self, language: str) -> bool:
+        """See `Recognizer`."""
+        return self._model is None or _code_of(language, self._model.supported_languages) is not None
 
     def session(self, request: RecognitionRequest) -> FasterWhisperSession:
         """Begin an utterance."""
@@ -194,9 +204,10 @@ def _hear(
     if given_up():
         raise _GivenUp("nobody waits for this text")
     samples: Samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32) / np.float32(32768)
+    wanted = _known(model, request.languages)
     segments, info = model.transcribe(
         samples,
-        language=_language(model, samples, request.languages),
+        language=_spoken(model, samples, wanted),
         initial_prompt=request.prompt or None,
         hotwords=", ".join(request.keywords) or None,
         beam_size=5 if final else 1,
@@ -215,19 +226,34 @@ def _hear(
         text=text.strip(),
         words=tuple(_word(word) for word in words if word.word.strip()),
         confidence=float(np.mean([word.probability for word in words])) if words else None,
-        language=info.language if text.strip() else None,
+        language=wanted.get(info.language, info.language) if text.strip() else None,
     )
 
 
-def _language(model: WhisperModel, samples: Samples, wanted: tuple[str, ...]) -> str | None:
-    """The one of the languages *wanted* that is spoken; None: let the model find out. Raises RecognitionFailed."""
-    codes = {language.lower().partition("-")[0] for language in wanted}
-    known = codes.intersection(model.supported_languages)
-    if codes and not known:
+def _code_of(language: str, known: Collection[str]) -> str | None:
+    """The model's own code for *language*; None if it does not know it."""
+    code = primary_subtag(language)
+    return next((own for own in (code, _WHISPER_CODES.get(code)) if own in known), None)
+
+
+def _known(model: WhisperModel, wanted: tuple[str, ...]) -> dict[str, str]:
+    """Those of the languages *wanted* that the model knows: its own code, and what the client calls it.
+
+    Raises RecognitionFailed if there is none of them.
+    """
+    supported = model.supported_languages
+    codes = ((_code_of(language, supported), primary_subtag(language)) for language in wanted)
+    known = {own: theirs for own, theirs in codes if own is not None}
+    if wanted and not known:
         message = f"The language '{wanted[0]}' is not known to this model."
         raise RecognitionFailed(invalid_request("invalid_value", message))
+    return known
+
+
+def _spoken(model: WhisperModel, samples: Samples, known: Collection[str]) -> str | None:
+    """The one of the languages *known* that is spoken; None: let the model find out."""
     if len(known) < 2:
-        return known.pop() if known else None
+        return next(iter(known), None)
     likely = model.detect_language(samples)[2]
     return next(code for code, _ in likely if code in known)
 

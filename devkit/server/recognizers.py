@@ -78,6 +78,10 @@ class Recognizer(Protocol):
         """Give everything back. Utterances under way fail."""
         ...
 
+    def knows_language(self, language: str) -> bool:
+        """Whether a session may ask for *language*, a tag such as `de` or `de-DE`."""
+        ...
+
     def session(self, request: RecognitionRequest) -> RecognitionSession:
         """Begin an utterance."""
         ...

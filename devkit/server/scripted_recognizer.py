@@ -47,6 +47,10 @@ class ScriptedRecognizer:
     async def stop(self) -> None:
         """Nothing to give back."""
 
+    def knows_language(self, language: str) -> bool:
+        """Any: it does not listen to words."""
+        return True
+
     def session(self, request: RecognitionRequest) -> ToldSession | ToneSession:
         """Begin an utterance."""
         if self._lines:

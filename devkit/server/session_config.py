@@ -38,6 +38,8 @@ class SessionConfig:
     include: list[str] | None = None
     models: Callable[[str], ModelTraits] = field(default=traits_of, compare=False)
     "What the server knows of a model by its name."
+    knows_language: Callable[[str], bool] = field(default=lambda language: True, compare=False)
+    "Whether the recogniser does."
 
     @property
     def traits(self) -> ModelTraits:
@@ -142,8 +144,8 @@ def _transcription(given: Json | None, config: SessionConfig, param: str) -> Jso
         return None
     checks: dict[str, Check] = {
         "model": _string,
-        "language": _string_or_null,
-        "languages": _languages,
+        "language": _nullable(_known(config)),
+        "languages": _languages(_known(config)),
         "keywords": _keywords,
         "prompt": _prompt,
         "delay": _nullable(_one_of("minimal", "low", "medium", "high", "xhigh")),
@@ -253,10 +255,6 @@ def _string(value: Any, param: str) -> str:
     return value
 
 
-def _string_or_null(value: Any, param: str) -> str | None:
-    return None if value is None else _string(value, param)
-
-
 def _boolean(value: Any, param: str) -> bool:
     if not isinstance(value, bool):
         raise _wrong_type(value, param, "a boolean")
@@ -324,13 +322,28 @@ def _include(value: Any, param: str) -> None:
             _one_of(LOGPROBS)(entry, f"{param}[{index}]")
 
 
-def _languages(value: Any, param: str) -> None:
-    if not _strings(value, param):
-        raise RequestRefused(
-            "empty_array",
-            f"Invalid '{param}': empty array. Expected an array with minimum length 1, but got an empty array instead.",
-            param,
-        )
+def _known(config: SessionConfig) -> Check:
+    def check(value: Any, param: str) -> None:
+        if _string(value, param) and not config.knows_language(value):
+            message = f"Invalid value: '{value}'. This model does not know the language."
+            raise RequestRefused("invalid_value", message, param)
+
+    return check
+
+
+def _languages(known: Check) -> Check:
+    def check(value: Any, param: str) -> None:
+        if not _strings(value, param):
+            raise RequestRefused(
+                "empty_array",
+                f"Invalid '{param}': empty array. Expected an array with minimum length 1, but got an empty array "
+                "instead.",
+                param,
+            )
+        for index, entry in enumerate(value):
+            known(entry, f"{param}[{index}]")
+
+    return check
 
 
 def _keywords(value: Any, param: str) -> None:

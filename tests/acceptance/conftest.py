@@ -46,6 +46,10 @@ class Reader:
     async def stop(self) -> None:
         """Nothing to give back."""
 
+    def knows_language(self, language: str) -> bool:
+        """Any."""
+        return True
+
     def session(self, request: RecognitionRequest) -> Reading:
         """Begin an utterance."""
         return Reading(self._language, request.partials)

@@ -27,6 +27,7 @@ import pytest_asyncio
 import soundfile
 import tiny_whisper
 from huggingface_hub import constants as hub_constants
+from server_peers import Peer
 from ten_packages.extension.openai_asr_python.devkit.server import whisper_model
 from ten_packages.extension.openai_asr_python.devkit.server.faster_whisper_recognizer import FasterWhisperRecognizer
 from ten_packages.extension.openai_asr_python.devkit.server.recognizers import (
@@ -36,6 +37,7 @@ from ten_packages.extension.openai_asr_python.devkit.server.recognizers import (
     RecognizerUnavailable,
     make_recognizer,
 )
+from ten_packages.extension.openai_asr_python.devkit.server.session_config import SessionConfig
 from ten_packages.extension.openai_asr_python.devkit.server.whisper_model import load_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,7 +109,24 @@ async def test_no_text_is_made_of_silence(recognizer: FasterWhisperRecognizer, m
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
-    ("told", "heard"), [(("de-DE",), "de"), (("de", "xx"), "de"), (("de", "en"), "en"), ((), "en")]
+    ("told", "heard"),
+    [
+        (("de-DE",), "de"),
+        (("de", "xx"), "de"),
+        (("de", "en"), "en"),
+        ((), "en"),
+        (("no",), "no"),
+        # Whisper has these languages under another code; the client hears its own.
+        (("nb-NO",), "nb"),
+        (("fil-PH",), "fil"),
+        (("iw_IL",), "iw"),
+        (("in-ID",), "in"),
+        (("ji",), "ji"),
+        (("jv",), "jv"),
+        (("mo",), "mo"),
+        (("cmn-Hant-TW",), "cmn"),
+        (("zh",), "zh"),
+    ],
 )
 async def test_languages_are_told_to_the_model(
     recognizer: FasterWhisperRecognizer, told: tuple[str, ...], heard: str
@@ -119,6 +138,19 @@ async def test_languages_are_told_to_the_model(
 async def test_a_language_that_no_model_knows_fails_the_item(recognizer: FasterWhisperRecognizer) -> None:
     with pytest.raises(RecognitionFailed, match="The language 'xx' is not known to this model"):
         await recognise(recognizer, languages=("xx",))
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_session_is_told_at_once_that_the_model_does_not_know_its_language(
+    recognizer: FasterWhisperRecognizer,
+) -> None:
+    def knows(language: object) -> bool:
+        peer = Peer(config=SessionConfig(knows_language=recognizer.knows_language))
+        (answer,) = peer.update(transcription={"model": "gpt-4o-transcribe", "language": language})
+        return bool(answer["type"] == "session.updated")
+
+    known = ("de", "de-DE", "nb", "jv", "he", "iw", "EN", "haw", None, "")
+    assert [language for language in (*known, "xx", "tlh-AQ") if knows(language)] == list(known)
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -57,6 +57,23 @@ async def test_minutes_of_audio_in_one_message_are_taken() -> None:
         assert (await peer.until("completed"))["transcript"] == " ".join(f"b{label}" for label in range(100))
 
 
+async def test_a_language_that_the_recogniser_does_not_know_is_refused_before_any_audio() -> None:
+    class English(ScriptedRecognizer):
+        def knows_language(self, language: str) -> bool:
+            return language == "en"
+
+    async with LocalServer(port=0, recognizer=English(["hello"])) as server, client(server) as peer:
+        await peer.configure(transcription={"model": "gpt-transcribe", "languages": ["en"]}, turn_detection=None)
+        update = {"transcription": {"languages": ["en", "xx"]}}
+        await peer.send({"type": "session.update", "session": {"type": "transcription", "audio": {"input": update}}})
+        error = (await peer.until("error"))["error"]
+        assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_value")
+        assert error["param"] == "session.audio.input.transcription.languages[1]"
+        assert error["message"] == "Invalid value: 'xx'. This model does not know the language."
+        await peer.send(append(speech(300)), {"type": "input_audio_buffer.commit"})  # the session goes on as it was
+        assert (await peer.until("completed"))["transcript"] == "hello"
+
+
 async def test_a_recogniser_that_breaks_costs_one_item() -> None:
     class Broken(ScriptedRecognizer):
         def session(self, request: RecognitionRequest) -> Any:

@@ -31,6 +31,9 @@ class Knows:
 
     async def stop(self) -> None: ...
 
+    def knows_language(self, language: str) -> bool:
+        return True
+
     def session(self, request: RecognitionRequest) -> Hears:
         return Hears(self.sample)
 

@@ -23,7 +23,7 @@ _DEPTH = 64
 _MEL_BINS = 80
 _MARK_OF_MULTILINGUAL = ""
 "The token by which CTranslate2 tells that a model is one."
-_LANGUAGES = ("en", "de")
+_LANGUAGES = ("en", "de", "he", "id", "jw", "no", "ro", "tl", "yi", "zh")
 _STEPS_OF_20_MS = 1501
 _POSITIONS = 448
 
