@@ -32,8 +32,10 @@ Model = Annotated[str | None, typer.Option(help="Model to ask for.")]
 DialectOption = Annotated[str | None, typer.Option("--dialect", help="Kind of server: azure, vllm, ...")]
 Language = Annotated[str | None, typer.Option(help="Language spoken, e.g. en-US.")]
 Local = Annotated[bool, typer.Option("--local", help="Use a local server even if there is a key.")]
+_RECOGNIZERS = "pocketsphinx (offline), faster-whisper or scripted (tests)."
+Recognizer = Annotated[str, typer.Option(help=f"What listens: {_RECOGNIZERS}")]
 LocalRecognizer = Annotated[
-    str, typer.Option(help="Of the local server: pocketsphinx (offline), faster-whisper or scripted (tests).")
+    str | None, typer.Option(help=f"Use a local server with this one: {_RECOGNIZERS} [default: pocketsphinx]")
 ]
 ModelPath = Annotated[
     str | None, typer.Option(help="Model of faster-whisper: a folder, or a name such as small, fetched once.")
@@ -114,7 +116,7 @@ def _transcribe(
         float | None, typer.Option(help="Times real time. [default: as fast as nothing can be lost]")
     ] = None,
     local: Local = False,
-    recognizer: LocalRecognizer = "pocketsphinx",
+    recognizer: LocalRecognizer = None,
     model_path: ModelPath = None,
     partials: Annotated[
         bool | None, typer.Option("--partials/--no-partials", help="Show on stderr what is heard meanwhile.")
@@ -170,7 +172,7 @@ def _mic(
     dialect: DialectOption = None,
     language: Language = None,
     local: Local = False,
-    recognizer: LocalRecognizer = "pocketsphinx",
+    recognizer: LocalRecognizer = None,
     model_path: ModelPath = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -208,7 +210,7 @@ def _serve(
         str | None,
         typer.Option(envvar="OPENAI_ASR_SERVE_API_KEY", help="Key that clients must send; without it any is taken."),
     ] = None,
-    recognizer: LocalRecognizer = "pocketsphinx",
+    recognizer: Recognizer = "pocketsphinx",
     model_path: ModelPath = None,
     session_seconds: Annotated[
         float | None, typer.Option(help="Sessions end after this long (default: the dialect's, an hour for openai).")
@@ -248,7 +250,7 @@ def _playground(
     dialect: DialectOption = None,
     language: Language = None,
     local: Local = False,
-    recognizer: LocalRecognizer = "pocketsphinx",
+    recognizer: LocalRecognizer = None,
     model_path: ModelPath = None,
     token: Annotated[
         str | None,

@@ -42,9 +42,9 @@ def playground(request: PlaygroundRequest, display: Display) -> int:
     _check_certificate(request)
     graph = own_graph()
     request.ask(graph)
+    service = request.service()
     notes: list[str] = []
     with _listening(request.host, request.port) as listener, contextlib.ExitStack() as stack:
-        service = request.service()
         destination = stack.enter_context(reach(service, graph, notes.append))
         for note in notes:
             display.notice(note)

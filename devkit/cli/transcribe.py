@@ -91,11 +91,17 @@ def _graph(request: Request) -> TranscriptionGraph:
 @contextlib.contextmanager
 def _destination(request: Request, graph: TranscriptionGraph, display: Display) -> Iterator[Destination | None]:
     """Where the audio will go, said before any goes; None for another recogniser than ours."""
+    service = _service(request)
     if not graph.is_ours:
+        if service.asks_for_local is not None:
+            raise wrong_use(
+                f"{service.asks_for_local} starts a server that {graph.node['addon']} is no client of: leave the "
+                "option out."
+            )
         display.notice(f"Sending the audio to the addon {graph.node['addon']} of {request.graph}.")
         yield None
         return
-    with reach(_service(request), graph, display.notice) as destination:
+    with reach(service, graph, display.notice) as destination:
         yield destination
 
 

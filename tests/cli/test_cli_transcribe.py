@@ -171,12 +171,6 @@ def test_wrong_use_has_its_exit_code(cli: Callable[..., Any], tmp_path: Path) ->
         assert ran.err.strip(), arguments
 
 
-def test_a_local_recogniser_that_does_not_exist(cli: Callable[..., Any]) -> None:
-    ran = cli("transcribe", SAMPLES / "weather.flac", "--local", "--recognizer", "ears")
-    assert ran.code == 1
-    assert "pocketsphinx" in ran.err
-
-
 def test_version(cli: Callable[..., Any]) -> None:
     ran = cli("--version")
     version = json.loads((ROOT / "manifest.json").read_text(encoding="utf-8"))["version"]
