@@ -11,7 +11,10 @@ NEVER_REACHED_S = 10.0
 "Time for a server that was never reached, from the first error on."
 
 REFUSALS = frozenset(
-    "400 401 403 404 405 3000 4000 1008 invalid_api_key invalid_model missing_model insufficient_quota".split()
+    (
+        "400 401 403 404 405 3000 4000 1008 "
+        "invalid_api_key invalid_model invalid_value missing_model insufficient_quota"
+    ).split()
 )
 "Vendor codes that mean the server does not want us: trying again does not help."
 

@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 import soundfile
 from fast_calls import fast_calls
+from ten_packages.extension.openai_asr_python.devkit.server.app import run_in_thread
+from ten_packages.extension.openai_asr_python.devkit.server.scripted_recognizer import ScriptedRecognizer
 from tone_script import ToneScript
 from wire_servers import FakeServer, Peer
 
@@ -108,14 +110,26 @@ def test_other_rates_and_channels_are_understood_too(cli: Callable[..., Any], se
 
 
 def test_a_wrong_key_is_told_in_a_sentence(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    from ten_packages.extension.openai_asr_python.devkit.server.app import run_in_thread
-
     monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-key")
     with run_in_thread(api_key="right", recognizer="scripted") as server:
         ran = cli("transcribe", SAMPLES / "weather.flac", "--url", server.url)
     assert (ran.code, ran.out) == (1, "")
     assert "key" in ran.err.splitlines()[-1]
     assert "canary" not in ran.err
+
+
+def test_a_language_that_the_server_does_not_know_is_told_at_once(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class English(ScriptedRecognizer):
+        def knows_language(self, language: str) -> bool:
+            return language == "en"
+
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    with run_in_thread(recognizer=English()) as server:
+        ran = cli("transcribe", SAMPLES / "weather.flac", "--url", server.url, "--language", "tlh-AQ")
+    assert (ran.code, ran.out) == (1, "")
+    assert "the server refuses the session: Invalid value: 'tlh'." in ran.err.splitlines()[-1]
 
 
 def test_a_recording_waits_for_the_turn_a_call_would_give_up(
