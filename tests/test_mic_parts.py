@@ -209,6 +209,9 @@ def test_notices_stand_above_the_changing_line(monkeypatch: pytest.MonkeyPatch) 
 def test_a_server_cannot_command_the_terminal() -> None:
     assert one_line("a\x1b[2Jb\r\nc\u0085d\x9b1m\te") == "a [2Jb c d 1m e"
     assert one_line("नमस्ते \u200dदुनिया") == "नमस्ते \u200dदुनिया"
+    # Nor turn the rest of the line around.
+    assert one_line("in\u202eside\u202c \u2066out\u2069 \u2067of\u2068") == "inside out of"
+    assert one_line("\u202aa\u202bb\u202d") == "ab" and one_line("שלום\u200f!") == "שלום\u200f!"
 
 
 def test_what_the_encoding_cannot_hold_ends_nothing(capfd: pytest.CaptureFixture[str]) -> None:

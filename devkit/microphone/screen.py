@@ -15,8 +15,10 @@ from rich.segment import ControlType
 from rich.text import Text
 
 _CLEAR_LINE = Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))
-_UNPRINTABLE = dict.fromkeys([*range(32), *range(127, 160)], " ")
+_UNPRINTABLE: dict[int, str | None] = dict.fromkeys([*range(32), *range(127, 160)], " ")
 "What a terminal would take for a command is shown as a space."
+# These turn the rest of the line around, ours too. What joins or parts letters stays: some words are written with it.
+_UNPRINTABLE |= dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 
 
 class Screen:

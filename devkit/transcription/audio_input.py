@@ -19,6 +19,11 @@ MIN_RATE, MAX_RATE, MAX_CHANNELS = 8_000, 48_000, 8
 
 READABLE = "WAV, FLAC, OGG and MP3 can be read; convert others with: ffmpeg -i IN -ar 16000 OUT.wav"
 
+_UNKNOWN_BYTES = 0x7FFF_0000
+"Sizes from here on stand where the length was not known yet, as in a pipe."
+_CUT_S = 0.1
+"What is missing of less is a header that was counted in."
+
 
 @dataclass(frozen=True)
 class AudioInput:
@@ -32,6 +37,8 @@ class AudioInput:
     "Samples per channel."
     content: bytes | None = None
     "The whole file, when it came from standard input."
+    announced: int = 0
+    "Frames that the file says it holds, more than there are if it was cut; 0 if it does not say."
 
     @property
     def duration_ms(self) -> int:
@@ -43,22 +50,27 @@ class AudioInput:
 
         Raises CommandError where a damaged file breaks off.
         """
-        read_ms = 0
+        read = 0
         with _open(self.name, self.content) as file, _Stream(file) as sound:
             size = self.sample_rate * block_ms // 1000
             while True:
                 try:
                     samples = sound.read(size, dtype="float32", always_2d=True)
                 except (soundfile.LibsndfileError, RuntimeError) as error:
-                    where = f"{read_ms / 1000:.1f} s from its start"
-                    raise CommandError(
-                        f"the file is damaged {where}, and what follows is missing ({str(error).rstrip('.')})"
-                    ) from None
+                    raise self._damaged(read, str(error).rstrip(".")) from None
                 if not len(samples):
-                    return
-                read_ms += 1000 * len(samples) // self.sample_rate
-                # Compressed files decode to values a little beyond full scale: clip, never wrap.
-                yield np.clip(np.rint(samples * 32768.0), -32768, 32767).astype("<i2").tobytes()
+                    break
+                read += len(samples)
+                # Compressed files decode to values a little beyond full scale: clip, never wrap. Float files may hold
+                # what is no number at all.
+                scaled = np.clip(np.nan_to_num(samples), -1.0, 1.0) * 32768.0
+                yield np.minimum(np.rint(scaled), 32767).astype("<i2").tobytes()
+        if self.announced - read > _CUT_S * self.sample_rate:
+            raise self._damaged(read, f"it says that it holds {self.announced / self.sample_rate:.1f} s")
+
+    def _damaged(self, frames: int, why: str) -> CommandError:
+        where = f"{frames / self.sample_rate:.1f} s from its start"
+        return CommandError(f"the file is damaged {where}, and what follows is missing ({why})")
 
 
 class _Stream(soundfile.SoundFile):  # type: ignore[misc]
@@ -75,6 +87,21 @@ def _open(name: str, content: bytes | None) -> BinaryIO:
     return io.BytesIO(content) if content is not None else open(name, "rb")
 
 
+def _announced_frames(file: BinaryIO, frames: int) -> int:
+    """What a WAV says it holds where *frames* are there; 0 where it does not know, and for any other file."""
+    file.seek(0)
+    container = file.read(12)
+    if container[:4] == b"RIFF" and container[8:] == b"WAVE":
+        while len(chunk := file.read(8)) == 8:
+            size = int.from_bytes(chunk[4:], "little")
+            if chunk[:4] == b"data":
+                begin = file.tell()
+                there = file.seek(0, io.SEEK_END) - begin
+                return frames * size // there if 0 < there and size < _UNKNOWN_BYTES else 0
+            file.seek(size + size % 2, io.SEEK_CUR)
+    return 0
+
+
 def open_audio(name: str) -> AudioInput:
     """Check that *name* (`-` is standard input) is audio that can be transcribed.
 
@@ -87,7 +114,8 @@ def open_audio(name: str) -> AudioInput:
         if content == b"" or (content is None and Path(name).is_file() and not Path(name).stat().st_size):
             raise wrong_use(f"{title} is empty: give a file with audio in it.")
         with _open(name, content) as file, soundfile.SoundFile(file) as sound:
-            audio = AudioInput(name, sound.samplerate, sound.channels, sound.frames, content)
+            announced = _announced_frames(file, sound.frames)
+            audio = AudioInput(name, sound.samplerate, sound.channels, sound.frames, content, announced)
     except FileNotFoundError:
         raise wrong_use(f"{name}: there is no such file.") from None
     except OSError as error:

@@ -64,6 +64,14 @@ def test_what_is_louder_than_full_scale_is_clipped(tmp_path: Path) -> None:
     assert samples_of(path).ravel().tolist() == [32767, -32768, 8192]
 
 
+def test_what_is_no_number_is_silence(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    path = str(tmp_path / "odd.wav")
+    odd = np.array([np.nan, np.inf, -np.inf, 3e38, 0.25], dtype=np.float32)
+    soundfile.write(path, odd, 16_000, subtype="FLOAT")
+    assert samples_of(path).ravel().tolist() == [0, 32767, -32768, 32767, 8192]
+    assert not recwarn.list
+
+
 def test_the_size_of_blocks_changes_nothing(tmp_path: Path) -> None:
     # MP3 decoders that are made to seek between blocks give other samples.
     path = str(tmp_path / "x.mp3")
@@ -124,3 +132,35 @@ def test_a_damaged_file_says_where(tmp_path: Path) -> None:
         for block in audio.blocks(100):
             got += len(block)
     assert got > 16_000
+
+
+@pytest.mark.parametrize(("subtype", "standard_input"), [("PCM_16", False), ("ULAW", False), ("FLOAT", True)])
+def test_a_wav_that_was_cut_says_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtype: str, standard_input: bool
+) -> None:
+    path = tmp_path / "x.wav"
+    soundfile.write(path, tone(16_000, 4.0, 2), 16_000, subtype=subtype)
+    content = path.read_bytes()[: path.stat().st_size // 2]
+    path.write_bytes(content)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+    audio = open_audio("-" if standard_input else str(path))
+    heard = b""
+    with pytest.raises(CommandError, match=r"damaged 2\.0 s from its start, .*it says that it holds 4\.0 s"):
+        for block in audio.blocks(100):
+            heard += block
+    assert len(heard) == pytest.approx(2 * 16_000 * 4, rel=0.01)
+
+
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFF000, 64_044], ids=["0", "ffmpeg", "sox", "the file's"])
+def test_a_wav_that_was_written_to_a_pipe_is_not_taken_for_cut(tmp_path: Path, size: int) -> None:
+    """Whoever writes to a pipe cannot go back to say how long it became; others count the header in."""
+    path = tmp_path / "x.wav"
+    soundfile.write(path, tone(16_000, 2.0), 16_000, subtype="PCM_16")
+    content = bytearray(path.read_bytes())
+    at = content.index(b"data") + 4
+    content[at : at + 4] = size.to_bytes(4, "little")
+    path.write_bytes(content)
+    if size == 0:
+        assert "zero seconds" in refuse(str(path))
+    else:
+        assert len(samples_of(str(path))) == 32_000
