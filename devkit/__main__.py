@@ -47,6 +47,8 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
     sys.exit(cli.main(sys.argv[1:]))
 
 
