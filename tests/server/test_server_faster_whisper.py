@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import http.server
 import os
 import shutil
 import signal
@@ -421,6 +422,42 @@ def test_a_hub_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.Monkey
         began = time.monotonic()
         assert "cannot be fetched (timed out)" in refusal("tiny")
         assert time.monotonic() - began < 20
+
+
+class HalfMuteHub(http.server.BaseHTTPRequestHandler):
+    """Says that it is there, and nothing about models until `go` is set."""
+
+    go = threading.Event()
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        if "/models/" in self.path:
+            self.go.wait(30)
+        self.send_error(404)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.mark.socket
+def test_a_hub_that_falls_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(whisper_model, "_HUB_SECONDS", 0.3)
+    monkeypatch.setattr(hub_constants, "HF_HUB_CACHE", str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), HalfMuteHub) as hub:
+        serving = threading.Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.01})
+        serving.start()
+        for name, value in with_hub_at(hub.server_port, tmp_path).items():
+            monkeypatch.setenv(name, value)
+        began = time.monotonic()
+        said = refusal("tiny")
+        seconds = time.monotonic() - began
+        HalfMuteHub.go.set()
+        hub.shutdown()
+        serving.join()
+    assert "cannot be fetched (" in said and "timed out" in said
+    assert seconds < 20
 
 
 @pytest.mark.socket
