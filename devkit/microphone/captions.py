@@ -73,7 +73,8 @@ class Captions:
             for output in self._outputs:
                 self._warn(output.update(self.transcript, time.monotonic()))
             problem = self._run(graph, seconds)
-        finally:
+        finally:  # also a second Ctrl-C's, whatever it fell into
+            self._keep_what_was_shown()
             self._screen.close()
             for output in self._outputs:
                 self._warn(output.update(self.transcript, time.monotonic(), last=True))
@@ -118,13 +119,15 @@ class Captions:
         problem = None
         while not problem and self._last_words.awaited(time.monotonic()):
             problem = self._step(live, feed)
-        if not self._last_words.all_here:
-            # What was shown is not taken back, though nobody will finish it.
+        return problem
+
+    def _keep_what_was_shown(self) -> None:
+        """Words that nobody will finish are not taken back."""
+        if self.feed is not None and not self._last_words.all_here:
             shown = len(self.transcript.finals)
             self.transcript.keep(self.transcript.partials.values())
             self.transcript.partials.clear()
-            self._print_finals(shown, feed, time.monotonic())
-        return problem
+            self._print_finals(shown, self.feed, time.monotonic())
 
     def _step(self, live: LiveGraph, feed: Feed) -> str | None:
         """Take what has come, waiting a moment for the first; return what makes going on useless."""

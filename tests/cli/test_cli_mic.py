@@ -250,6 +250,24 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
     assert texts(output) == ["one"]
 
 
+def test_a_second_ctrl_c_keeps_the_words_that_were_shown(tmp_path: Path) -> None:
+    output = tmp_path / "x.json"
+    with (
+        scripted("one two three", faults=["swallow-event:type=completed"]) as server,
+        Terminal(columns=200) as terminal,
+    ):
+        model = ("--model", "gpt-live-transcribe")
+        terminal.run([*MIC, "--url", server.url, *model, "--file-as-mic", str(SAMPLE), "--output", str(output)])
+        terminal.wait_for(lambda screen: screen[-1].startswith("one two"))
+        terminal.type("\x03")
+        terminal.wait_for(lambda screen: any("last words" in line for line in screen))
+        terminal.type("\x03")
+        assert terminal.wait() == 130, terminal.screen
+    (kept,) = texts(output)
+    assert kept.startswith("one two")
+    assert any(re.match(rf" *\d\.\d s  {kept}$", line) for line in terminal.screen), terminal.screen
+
+
 def test_a_lost_connection_is_shown_and_costs_no_word(tmp_path: Path) -> None:
     script = ToneScript().pause(100)
     for label in range(1, 7):
