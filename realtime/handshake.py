@@ -62,9 +62,10 @@ def _same(asked: Any, echo: Any) -> bool:
 def config_error(error: ServerError) -> ClientError:
     """What to tell the user when the server discards our configuration."""
     field_name = f" (field {error.param})" if error.param else ""
+    reason = (error.message or error.code).rstrip(".")
     return ClientError(
         "config_refused",
-        f"the server refused the session's configuration{field_name}: {error.message or error.code}. "
+        f"the server refused the session's configuration{field_name}: {reason}. "
         "Change that property; until then no text can come",
         vendor_code=error.code,
         vendor_message=error.message,
