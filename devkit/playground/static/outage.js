@@ -1,0 +1,87 @@
+// Whether there is no way to the speech service, and why: a sentence once that lasts. No DOM here.
+
+/** A short drop is nobody's business: nothing is lost, and the state in the head of the page tells it. */
+const PATIENCE_MS = 2000;
+/** The way that can be cut is a proxy of the playground itself, which nobody has set up. */
+const OWN_PROXY = "the proxy answered HTTP 502 cannot connect";
+
+export class Outage {
+  /**
+   * @param {(sentence: string | null) => void} tell
+   * @param {() => number} wanted for how many ms more somebody wants there to be no connection
+   */
+  constructor(tell, wanted) {
+    this.tell = tell;
+    this.wanted = wanted;
+    this.timer = 0;
+    this.running = false;
+    this.wasConnected = false;
+    this.reason = "";
+    this.told = "";
+  }
+
+  /** A recording begins. */
+  begin() {
+    this.running = true;
+    this.wasConnected = false;
+    this.#over();
+  }
+
+  /** The extension tells of its connection. @param {{current: string, message?: string}} status */
+  status({ current, message }) {
+    if (current === "connected") {
+      this.wasConnected = true;
+      if (this.told) this.tell(null);
+      this.#over();
+    } else if (current === "disconnected" && this.running) {
+      this.reason = message || this.reason;
+      if (this.told || !this.wasConnected) this.#say();
+      else if (this.timer === 0) this.#wait(PATIENCE_MS);
+    }
+  }
+
+  /** The recording is over; what was wrong then is told still. */
+  end() {
+    this.running = false;
+    if (this.told) this.tell(`There was no connection to the speech service${because(this.reason)}.`);
+    this.#over();
+  }
+
+  /** The extension has said itself why it goes on no more. */
+  failed() {
+    this.running = false;
+    this.#over();
+  }
+
+  #over() {
+    clearTimeout(this.timer);
+    this.timer = 0;
+    this.reason = this.told = "";
+  }
+
+  /** @param {number} ms */
+  #wait(ms) {
+    this.timer = setTimeout(() => {
+      const wanted = this.wanted();
+      if (wanted > 0) this.#wait(wanted + PATIENCE_MS);
+      else this.#say();
+    }, ms);
+  }
+
+  /** Once each: it may have been dismissed. */
+  #say() {
+    const sentence = `No connection to the speech service${because(this.reason)}. What you say is kept, and captioned once it answers.`;
+    if (sentence !== this.told) this.tell(sentence);
+    this.told = sentence;
+  }
+}
+
+/** @param {string} reason */
+function because(reason) {
+  return reason ? `: ${reason.replace(/\.$/, "")}` : "";
+}
+
+/** What the extension says of a connection, without a proxy that is the playground's own. @param {string} message */
+export function plainly(message) {
+  return message.replace(OWN_PROXY, "cannot connect");
+}
