@@ -292,28 +292,24 @@ function hello(message) {
 /** @param {string} name @param {any} payload of a message of the extension */
 function heard(name, payload) {
   const { kind, summary } = told(name, payload);
-  log.add(kind, name, summary, payload);
+  const words = network.canCut ? plainly : String;
+  log.add(kind, name, words(summary), payload);
   if (name === "asr_result") result(payload);
   if (name === "metrics") pictures.measured(payload.metrics ?? {});
   // While it stops, the end of its connection is its own.
   if (name === "connection_status_changed" && (phase !== "stopping" || payload.current === "connected")) {
-    status(payload);
+    const connected = payload.current === "connected";
+    if (connected) firstHeard();
+    pictures.service(connected, state.status(payload));
+    outage.status({ ...payload, message: words(payload.message ?? "") });
   }
   if (name === "error" && payload.code === -1000) {
     outage.failed();
-    problems.set("service", plainly(payload.message));
+    problems.set("service", words(payload.message));
     settings.blamed(payload.message);
     state.failed();
   }
   state.show(phase, connection);
-}
-
-/** @param {any} payload */
-function status(payload) {
-  const connected = payload.current === "connected";
-  if (connected) firstHeard();
-  pictures.service(connected, state.status(payload));
-  outage.status({ ...payload, message: plainly(payload.message ?? "") });
 }
 
 /** Until a recording has come to something, what was said before it is not put away; the server holds it likewise. */

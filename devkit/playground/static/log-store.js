@@ -1,7 +1,5 @@
 // The newest entries of the event log, and which of them are wanted. No DOM here.
 
-import { plainly } from "./outage.js";
-
 /** @typedef {"result" | "partial" | "metrics" | "status" | "error" | "settings" | "page"} Kind */
 /** @typedef {{number: number, kind: Kind, name: string, summary: string, detail: unknown, time: Date}} Entry */
 
@@ -56,9 +54,9 @@ export function told(name, payload) {
     case "metrics":
       return { kind: "metrics", summary: numbers(payload.metrics) };
     case "connection_status_changed":
-      return { kind: "status", summary: [payload.current, plainly(payload.message ?? "")].filter(Boolean).join(": ") };
+      return { kind: "status", summary: [payload.current, payload.message].filter(Boolean).join(": ") };
     case "error":
-      return { kind: "error", summary: plainly(payload.message ?? "") };
+      return { kind: "error", summary: payload.message };
     case "asr_finalize_end":
       return { kind: "result", summary: "the finalize is answered" };
     default:

@@ -2,8 +2,11 @@
 
 /** A short drop is nobody's business: nothing is lost, and the state in the head of the page tells it. */
 const PATIENCE_MS = 2000;
-/** The way that can be cut is a proxy of the playground itself, which nobody has set up. */
-const OWN_PROXY = "the proxy answered HTTP 502 cannot connect";
+/** What the extension says of the playground's own way to the service, in words for whoever has set up no proxy. */
+const PLAINLY = [
+  ["the proxy answered HTTP 502 cannot connect", "cannot connect"],
+  ["the proxy closed the connection, or its answer is not HTTP", "no network"],
+];
 
 export class Outage {
   /**
@@ -81,7 +84,7 @@ function because(reason) {
   return reason ? `: ${reason.replace(/\.$/, "")}` : "";
 }
 
-/** What the extension says of a connection, without a proxy that is the playground's own. @param {string} message */
+/** What the extension says of a connection that can be cut: that goes through a proxy. @param {string} message */
 export function plainly(message) {
-  return message.replace(OWN_PROXY, "cannot connect");
+  return PLAINLY.reduce((text, [said, plain]) => text.replace(said, plain), message);
 }
