@@ -203,7 +203,7 @@ def test_settings_change_the_session_while_a_file_is_played(chromium: Callable[.
         page.fill("[name='input_audio_transcription.keywords']", "")
         wait_until(page, "!document.querySelector('#settings-status .refused')")
         page.fill("[name='input_audio_transcription.language']", "")
-        page.wait_for_selector("#log .entry:has-text('\"language\":\"de\"')")
+        page.wait_for_selector('#log .entry:has-text(\'"language":"de"\')')
         page.locator("#captions").focus()
         page.keyboard.press("f")
         page.wait_for_selector("body[data-phase=recording] #log .name:text-is('asr_finalize_end')")
@@ -532,13 +532,21 @@ def test_what_waited_for_the_first_connection_is_no_latency(running: Running, ch
       pass();
       outage.status(down); // it may have been dismissed: not again
       outage.status({ current: "connected" });
+      outage.begin();
+      for (const words of ["the key is wrong", ""]) {
+        outage.status({ current: "connecting" });
+        if (words) outage.error(words);
+        outage.status({ ...down, message: "invalid_key" });
+      }
+      outage.end();
       return { during, told };
     }"""
     with page_of(chromium(), running.url) as page:
         assert page.evaluate(late) == [2, 700, 900]
         heard = page.evaluate(patient)
-    assert heard["during"] == [] and len(heard["told"]) == 2
+    assert heard["during"] == [] and len(heard["told"]) == 4
     assert "closed" in heard["told"][0] and heard["told"][1] is None
+    assert all("the key is wrong." in told for told in heard["told"][2:])
 
 
 def result(name: str, start_ms: int, duration_ms: int, text: str, language: str) -> Json:

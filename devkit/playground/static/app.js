@@ -146,7 +146,8 @@ async function begin(source) {
   problems.clear();
   try {
     await connected();
-    const mine = new Recording(/** @type {Connection} */ (connection), { onLevel: pictures.level.bind(pictures), onFileEnd, onLost, onWaiting });
+    const listener = { onLevel: pictures.level.bind(pictures), onFileEnd, onLost, onWaiting };
+    const mine = new Recording(/** @type {Connection} */ (connection), listener);
     recording = mine;
     pictures.begin();
     state.begin();
@@ -303,6 +304,7 @@ function heard(name, payload) {
     pictures.service(connected, state.status(payload));
     outage.status({ ...payload, message: words(payload.message ?? "") });
   }
+  if (name === "error" && payload.code !== -1000) outage.error(words(payload.vendor_info?.message ?? ""));
   if (name === "error" && payload.code === -1000) {
     outage.failed();
     problems.set("service", words(payload.message));

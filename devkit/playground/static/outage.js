@@ -18,7 +18,12 @@ export class Outage {
     this.wanted = wanted;
     this.timer = 0;
     this.running = false;
+    this.dialling = false;
     this.wasConnected = false;
+    /** In the words of the connection, which are for programs too. */
+    this.cause = "";
+    /** What the service said itself, until the status has it. */
+    this.words = "";
     this.reason = "";
     this.told = "";
   }
@@ -31,16 +36,25 @@ export class Outage {
   }
 
   /** The extension tells of its connection. @param {{current: string, message?: string}} status */
-  status({ current, message }) {
+  status({ current, message = "" }) {
+    this.dialling = current === "connecting";
     if (current === "connected") {
       this.wasConnected = true;
       if (this.told) this.tell(null);
       this.#over();
     } else if (current === "disconnected" && this.running) {
-      this.reason = message || this.reason;
+      // An error that repeats is told once.
+      if (this.words || message !== this.cause) this.reason = this.words || message;
+      this.cause = message;
+      this.words = "";
       if (this.told || !this.wasConnected) this.#say();
       else if (this.timer === 0) this.#wait(PATIENCE_MS);
     }
+  }
+
+  /** An error that comes while it dials is of that. @param {string} words of the service */
+  error(words) {
+    if (this.dialling) this.words = words;
   }
 
   /** The recording is over; what was wrong then is told still. */
@@ -59,7 +73,7 @@ export class Outage {
   #over() {
     clearTimeout(this.timer);
     this.timer = 0;
-    this.reason = this.told = "";
+    this.cause = this.words = this.reason = this.told = "";
   }
 
   /** @param {number} ms */
@@ -73,7 +87,8 @@ export class Outage {
 
   /** Once each: it may have been dismissed. */
   #say() {
-    const sentence = `No connection to the speech service${because(this.reason)}. What you say is kept, and captioned once it answers.`;
+    const what = `No connection to the speech service${because(this.reason)}.`;
+    const sentence = `${what} What you say is kept, and captioned once it answers.`;
     if (sentence !== this.told) this.tell(sentence);
     this.told = sentence;
   }

@@ -39,14 +39,16 @@ export function given(values) {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => !same(value, "")));
 }
 
-/** A change as it is asked for: what was emptied goes back to what the playground was started with.
+/**
+ * A change as it is asked for: what was emptied goes back to what the playground was started with.
  * @param {Values} changes
  * @param {Values} defaults
  * @returns {Values}
  */
 export function filled(changes, defaults) {
-  const entries = Object.entries(changes);
-  return Object.fromEntries(entries.map(([name, value]) => [name, same(value, "") ? (defaults[name] ?? value) : value]));
+  const full = { ...changes };
+  for (const name of Object.keys(full)) if (same(full[name], "")) full[name] = defaults[name] ?? full[name];
+  return full;
 }
 
 /** Unset is unset, and lists are compared by what is in them. @param {unknown} one @param {unknown} other */

@@ -100,7 +100,8 @@ export class Settings {
   /** The extension cannot work with what it was started with. @param {string} message */
   blamed(message) {
     const values = this.#values();
-    for (const name of Object.keys(values)) if (message.includes(name)) this.refused[name] = { value: values[name], why: "" }; // the page has told it
+    const named = Object.keys(values).filter((name) => message.includes(name));
+    for (const name of named) this.refused[name] = { value: values[name], why: "" }; // the page has told it
     this.#mark();
   }
 

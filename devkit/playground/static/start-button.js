@@ -1,5 +1,5 @@
-// The button that starts and stops, and ends the wait for the last words. It is never `disabled`: a button that is loses
-// the keyboard's focus.
+// The button that starts and stops, and ends the wait for the last words. Once it can be used it is never `disabled`:
+// that would take the keyboard's focus away.
 
 import { byId } from "./dom.js";
 
