@@ -12,6 +12,7 @@ import io
 import json
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -178,7 +179,7 @@ def test_settings_change_the_session_while_a_file_is_played(chromium: Callable[.
 
     with (
         run_in_thread(middleware=record) as server,
-        playground("--url", server.url, "--model", "gpt-transcribe") as one,
+        playground("--url", server.url, "--model", "gpt-transcribe", "--language", "de") as one,
         page_of(chromium("--autoplay-policy=no-user-gesture-required"), one.url) as page,
     ):
         page.fill("[name='input_audio_transcription.prompt']", "the weather")
@@ -193,9 +194,16 @@ def test_settings_change_the_session_while_a_file_is_played(chromium: Callable[.
         page.wait_for_selector("#settings-status[data-code='0']")
         page.fill("[name='input_audio_transcription.keywords']", "snow, <rain>")
         page.wait_for_selector("[name='input_audio_transcription.keywords'][aria-invalid]")
-        # What was refused is not asked again; else this would be refused with it.
+        # What was refused is not asked again, else this would be refused with it; and why it was stays in sight.
         page.fill("[name='turn_detection.threshold']", "0.5")
         page.wait_for_selector("#settings-status[data-code='0']")
+        assert "keywords" in page.locator("#settings-status").inner_text()
+        described = page.get_attribute("[name='input_audio_transcription.keywords']", "aria-describedby")
+        assert described == "settings-status"
+        page.fill("[name='input_audio_transcription.keywords']", "")
+        wait_until(page, "!document.querySelector('#settings-status .refused')")
+        page.fill("[name='input_audio_transcription.language']", "")
+        page.wait_for_selector('#log .entry:has-text(\'"language":"de"\')')
         page.locator("#captions").focus()
         page.keyboard.press("f")
         page.wait_for_selector("body[data-phase=recording] #log .name:text-is('asr_finalize_end')")
@@ -203,8 +211,9 @@ def test_settings_change_the_session_while_a_file_is_played(chromium: Callable[.
         assert share(words(page), weather.words) >= 0.9
     asked = [message["session"] for wire in wires for message in wire.heard if message["type"] == "session.update"]
     first, last = (update["audio"]["input"]["transcription"] for update in (asked[0], asked[-1]))
-    assert first["prompt"] == "the weather" and "languages" not in first
-    assert last["languages"] == ["en"]
+    assert first["prompt"] == "the weather" and first["languages"] == ["de"]
+    languages = [update["audio"]["input"]["transcription"]["languages"] for update in asked]
+    assert ["en"] in languages and last["languages"] == ["de"]  # emptied, it is what the playground was started with
 
 
 def test_without_a_microphone_it_says_what_to_do(running: Running, chromium: Callable[..., Browser]) -> None:
@@ -220,6 +229,7 @@ def test_it_can_be_used_with_the_keyboard_on_a_small_screen_in_the_dark(
 ) -> None:
     small: dict[str, Any] = {"viewport": {"width": 360, "height": 640}, "color_scheme": "dark"}
     with page_of(chromium(), running.url, **small) as page:
+        check_what_is_small(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
         background = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert sum(json.loads(background.replace("rgb(", "[").replace(")", "]"))) < 200
@@ -240,6 +250,31 @@ def test_it_can_be_used_with_the_keyboard_on_a_small_screen_in_the_dark(
         page.click("#theme")
         background = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert sum(json.loads(background.replace("rgb(", "[").replace(")", "]"))) > 600
+
+
+def check_what_is_small(page: Page) -> None:
+    """The head has the same height whatever the connection does, the log has one, and no field takes too much."""
+    heights = """async () => {
+      const { State } = await import("/static/state.js");
+      const [head, log] = [document.querySelector(".top"), document.querySelector("#log")];
+      const state = new State();
+      return ["connected", "reconnecting"].map((word) => {
+        state.service = word;
+        state.show("recording", { usable: true, closed: false });
+        log.append(...Array.from({ length: 100 }, () => document.createElement("hr")));
+        return [head.clientHeight, log.clientHeight];
+      });
+    }"""
+    for width in (320, 900):
+        page.set_viewport_size({"width": width, "height": 640})
+        before, after = page.evaluate(heights)
+        assert before == after and after[0] < 90 and after[1] < 300, (width, before, after)
+    page.set_viewport_size({"width": 360, "height": 640})
+    kept = {"input_audio_transcription.prompt": "x" * 300_000}
+    page.evaluate("kept => localStorage.setItem('openai-asr.settings', JSON.stringify(kept))", kept)
+    page.reload()
+    page.wait_for_selector("#start:enabled")
+    assert 0 < len(page.input_value("#s-prompt")) < 20_000
 
 
 def test_a_file_that_is_over_before_the_graph_is_there_ends_the_recording(
@@ -264,8 +299,10 @@ def test_whoever_waits_long_for_the_last_words_can_stop_waiting(
         page_of(chromium("--autoplay-policy=no-user-gesture-required"), one.url) as page,
     ):
         page.set_input_files("#file", said)
-        page.wait_for_selector("#start:disabled:text-is('Finishing…')")
-        page.wait_for_selector("#start:enabled:text-is('Stop waiting')")
+        page.wait_for_selector("#start[aria-disabled=true]:text-is('Finishing…')")
+        page.set_input_files("#file", said)
+        assert "said.wav" in page.locator("#problem").inner_text()
+        page.wait_for_selector("#start[aria-disabled=false]:text-is('Stop waiting')")
         page.click("#start")
         wait_until_idle(page, 5)  # it would go on waiting for longer
         assert finals(page) == ["one two"]
@@ -308,6 +345,93 @@ PROMPT = """
 """
 
 
+# While they are held, each request for a microphone is answered when its number is permitted.
+IN_TURN = """
+  const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  window.streams = [];
+  window.permits = [];
+  window.held = false;
+  navigator.mediaDevices.getUserMedia = async (wanted) => {
+    const number = window.permits.length;
+    const permitted = new Promise((resolve) => window.permits.push(resolve));
+    if (window.held) await permitted;
+    return (window.streams[number] = await open(wanted));
+  };
+"""
+
+
+def test_what_is_wrong_is_told_and_what_was_said_stays(
+    chromium: Callable[..., Browser], weather: Sample, tmp_path: Path
+) -> None:
+    free_port = a_free_port()
+    said, garbage = tmp_path / "said.wav", tmp_path / "garbage.wav"
+    said.write_bytes(wav_of(weather, 0.3, 1.3))
+    garbage.write_bytes(b"no sound")
+    with (
+        playground("--url", f"ws://127.0.0.1:{free_port}/v1", "--model", "gpt-live-transcribe") as one,
+        page_of(chromium(*MICROPHONE), None, expected=LOST) as page,
+    ):
+        page.add_init_script(IN_TURN)
+        page.goto(one.url)
+        page.wait_for_selector("#start:enabled")
+        page.focus("#start")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#problem:has-text('No connection to the speech service')")
+        assert "proxy" not in page.locator("#problem").inner_text()
+        assert page.is_visible(".waiting") and not page.is_visible(".during")
+        page.wait_for_selector("#log .entry:has-text('unsettled')")
+        assert not page.is_visible("#lost-word")
+        # The focus is where it was, or where it is of use.
+        assert page.evaluate("document.activeElement.id") == "start"
+        page.focus("#problem-close")
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id") == "start"
+        check_the_newest_microphone_is_taken(page)
+        with page.expect_event("dialog") as asked:
+            page.close(run_before_unload=True)
+        assert asked.value.type == "beforeunload"
+        asked.value.dismiss()
+        with run_in_thread(recognizer=ScriptedRecognizer(["one two"] * 99), port=free_port):  # the microphone beeps
+            page.wait_for_selector("#state[data-state=connected]")
+            wait_until(page, "document.querySelector('#problem').hidden")
+            page.set_input_files("#file", garbage)
+            page.wait_for_selector("#problem:has-text('cannot decode')")
+            page.set_input_files("#file", said)
+            wait_until(page, "document.querySelector('#problem').hidden")
+            page.wait_for_selector("#captions .final")
+            page.keyboard.press("Enter")
+            wait_until_idle(page)
+            text = saved(page, "txt")
+            page.fill("[name='turn_detection.threshold']", "7")
+            page.click("#start")
+            page.wait_for_selector("#problem:has-text('threshold')")
+            wait_until_idle(page)
+        assert page.locator("#captions .divider").count() == 0
+        one.end()
+        assert saved(page, "txt") == text and "one two" in text
+
+
+def check_the_newest_microphone_is_taken(page: Page) -> None:
+    """Of two that are asked for, the first one that comes after the second is not listened to."""
+    page.evaluate("window.held = true")
+    for option in ("echoCancellation", "noiseSuppression"):
+        page.check(f"#processing [value={option}]")
+    wait_until(page, "window.permits.length === 3")
+    page.evaluate("window.permits[2]()")
+    wait_until(page, "window.streams[2] && window.streams[0].getTracks()[0].readyState === 'ended'")
+    page.evaluate("window.permits[1]()")
+    wait_until(page, "window.streams[1]?.getTracks()[0].readyState === 'ended'")
+    assert page.evaluate("window.streams[2].getTracks()[0].readyState") == "live"
+    page.evaluate("window.held = false")
+    page.focus("#start")
+
+
+def a_free_port() -> int:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        return int(holder.getsockname()[1])
+
+
 def test_a_page_that_lost_its_server_keeps_its_captions_and_says_why(
     chromium: Callable[..., Browser], weather: Sample
 ) -> None:
@@ -324,6 +448,7 @@ def test_a_page_that_lost_its_server_keeps_its_captions_and_says_why(
         page.evaluate("window.dropFile()")
         page.wait_for_selector("#captions .final")
         wait_until_idle(page)
+        page.click("#clear")
         made_there = {ending: saved(page, ending) for ending in EXPORTS}
         page.click("#start")
         wait_until(page, "window.permit")
@@ -367,6 +492,61 @@ def test_the_page_writes_files_as_the_server_does(running: Running, chromium: Ca
     with page_of(chromium(), running.url) as page:
         made_here = page.evaluate(written, results)
     check_the_same(made_here, {ending: FORMATS[name](transcript) for ending, (name, _) in EXPORTS.items()})
+
+
+def test_what_waited_for_the_first_connection_is_no_latency(running: Running, chromium: Callable[..., Browser]) -> None:
+    late = """async () => {
+      const { Latencies } = await import("/static/latency.js");
+      const latencies = new Latencies();
+      const final = (spokenAt, ms) => latencies.add({ spokenAt, ms, replayed: false, text: "one" });
+      latencies.lag(49_000, 49_500);
+      latencies.connect(50_000);
+      final(2_000, 48_100);
+      latencies.lag(20_000, 55_000);
+      final(52_000, 15_000);
+      latencies.lag(300, 60_000);
+      final(61_000, 700);
+      latencies.lag(2_000, 62_000);
+      final(63_000, 900);
+      return [latencies.counted, latencies.percentile(0.5), latencies.percentile(0.95)];
+    }"""
+    patient = """async () => {
+      const { Outage } = await import("/static/outage.js");
+      const told = [];
+      let wanted = 900;
+      const timers = new Map();
+      window.setTimeout = (call) => timers.set(timers.size + 1, call).size;
+      window.clearTimeout = (timer) => timers.set(timer, null);
+      const pass = () => [...timers].forEach(([timer, call]) => timers.set(timer, null) && call?.());
+      const outage = new Outage((sentence) => told.push(sentence), () => wanted);
+      const down = { current: "disconnected", message: "closed" };
+      outage.begin();
+      outage.status({ current: "connected" });
+      outage.status(down);
+      outage.status({ current: "connected" }); // so short a drop is not told
+      pass();
+      outage.status(down);
+      pass();
+      const during = [...told]; // while somebody wants it
+      wanted = 0;
+      pass();
+      outage.status(down); // it may have been dismissed: not again
+      outage.status({ current: "connected" });
+      outage.begin();
+      for (const words of ["the key is wrong", ""]) {
+        outage.status({ current: "connecting" });
+        if (words) outage.error(words);
+        outage.status({ ...down, message: "invalid_key" });
+      }
+      outage.end();
+      return { during, told };
+    }"""
+    with page_of(chromium(), running.url) as page:
+        assert page.evaluate(late) == [2, 700, 900]
+        heard = page.evaluate(patient)
+    assert heard["during"] == [] and len(heard["told"]) == 4
+    assert "closed" in heard["told"][0] and heard["told"][1] is None
+    assert all("the key is wrong." in told for told in heard["told"][2:])
 
 
 def result(name: str, start_ms: int, duration_ms: int, text: str, language: str) -> Json:

@@ -6,15 +6,13 @@ import { Captions } from "./captions.js";
 import { Connection, liveUrl } from "./connection.js";
 import { byId } from "./dom.js";
 import { download } from "./download.js";
-import { Figures } from "./figures.js";
-import { exported } from "./formats.js";
-import { Latencies } from "./latency.js";
-import { LatencyPlot } from "./latency-plot.js";
+import { Downloads } from "./downloads.js";
 import { Log } from "./log.js";
 import { told } from "./log-store.js";
-import { Meter } from "./meter.js";
 import { Microphone } from "./microphone.js";
 import { Network } from "./network.js";
+import { Outage, plainly } from "./outage.js";
+import { Pictures } from "./pictures.js";
 import { Problems } from "./problems.js";
 import { Recording } from "./recording.js";
 import { Settings } from "./settings.js";
@@ -22,26 +20,16 @@ import { fileDrop, shortcuts } from "./shortcuts.js";
 import { StartButton } from "./start-button.js";
 import { State } from "./state.js";
 import { theme } from "./theme.js";
-import { Timeline } from "./timeline.js";
 import { turnOf } from "./transcript.js";
 
 /** @typedef {"idle" | "starting" | "recording" | "stopping"} Phase */
 
 const file = byId("file", HTMLInputElement);
 const audible = byId("audible", HTMLInputElement);
-const exports = /** @type {HTMLButtonElement[]} */ ([...document.querySelectorAll("[data-export]")]);
 
 const problems = new Problems();
 const state = new State();
-const figures = new Figures();
-let timeline = new Timeline();
-const meter = new Meter(byId("level", HTMLCanvasElement), timeline);
-const plot = new LatencyPlot({
-  canvas: byId("latency", HTMLCanvasElement),
-  p50: byId("p50"),
-  p95: byId("p95"),
-  count: byId("latency-count"),
-});
+const pictures = new Pictures();
 const captions = new Captions({
   list: byId("captions"),
   empty: byId("empty"),
@@ -55,6 +43,7 @@ const log = new Log({
   newest: byId("log-newest"),
   count: byId("log-count"),
 });
+const downloads = new Downloads(captions, (name) => log.add("page", "download", `${name}, made by the page`));
 const settings = new Settings((id, params) => {
   connection?.send({ type: "settings", id, params });
   log.add("settings", "settings", JSON.stringify(params), params);
@@ -62,20 +51,21 @@ const settings = new Settings((id, params) => {
 const microphone = new Microphone(() => void microphoneChanged());
 const start = new StartButton(toggle);
 const network = new Network((message) => connection?.send(message));
+const outage = new Outage(
+  (sentence) => problems.set("service", sentence),
+  () => network.leftMs,
+);
 
 /** @type {Connection | null} */
 let connection = null;
 /** @type {Recording | null} */
 let recording = null;
-/** The newest one that the server took, for downloads. @type {Recording | null} */
-let newest = null;
 /** The connection that is being made. @type {Promise<any> | null} */
 let connecting = null;
 /** @type {Phase} */
 let phase = "idle";
 /** Its source ended while it was starting: it stops as soon as it can. */
 let endsAtOnce = false;
-let latencies = new Latencies();
 /** Whether the recording began with a file, and ends with it. */
 let byFile = false;
 const answers = new Answers();
@@ -85,9 +75,13 @@ function enter(next) {
   phase = next;
   document.body.dataset.phase = next;
   start.show(next);
-  file.disabled = next === "starting" || next === "stopping";
+  file.ariaDisabled = String(busy()); // it keeps the focus that it may have
   network.enable(next === "recording");
   state.show(phase, connection);
+}
+
+function busy() {
+  return phase === "starting" || phase === "stopping";
 }
 
 /** Whoever has waited for the last words for a while may end that. */
@@ -117,7 +111,7 @@ function connect() {
 /** @param {string} why */
 function lostServer(why) {
   const running = phase === "recording" || phase === "stopping";
-  figures.silent();
+  pictures.figures.silent();
   log.add("error", "page", why);
   problems.set(
     "server",
@@ -138,6 +132,7 @@ async function abandon() {
 
 function over() {
   recording = null;
+  outage.end();
   settings.end();
   captions.end();
   network.over();
@@ -151,9 +146,12 @@ async function begin(source) {
   problems.clear();
   try {
     await connected();
-    const mine = new Recording(/** @type {Connection} */ (connection), { onLevel, onFileEnd, onLost, onWaiting });
+    const listener = { onLevel: pictures.level.bind(pictures), onFileEnd, onLost, onWaiting };
+    const mine = new Recording(/** @type {Connection} */ (connection), listener);
     recording = mine;
-    newPictures();
+    pictures.begin();
+    state.begin();
+    outage.begin();
     await source(mine);
     if (!mine.connection.usable) throw new Refused("The connection ended before the recording began.");
     const started = answers.next("started");
@@ -161,9 +159,6 @@ async function begin(source) {
     log.add("page", "start", `${mine.capture.sampleRate} Hz, ${byFile ? "a file" : "the microphone"}`);
     const { session_id: session } = await started;
     mine.started();
-    newest = mine;
-    captions.begin();
-    for (const button of exports) button.disabled = false;
     log.add("page", "started", session ? `session ${session}` : "");
     enter("recording");
     if (endsAtOnce) void stop();
@@ -175,15 +170,6 @@ async function begin(source) {
     over();
   }
   void microphone.list();
-}
-
-function newPictures() {
-  meter.timeline = timeline = new Timeline();
-  latencies = new Latencies();
-  plot.show(latencies);
-  figures.begin();
-  state.begin();
-  meter.change();
 }
 
 async function stop() {
@@ -215,7 +201,11 @@ function useMicrophone() {
 
 /** @param {File | undefined} chosen */
 async function play(chosen) {
-  if (chosen === undefined || phase === "starting" || phase === "stopping") return;
+  if (chosen === undefined) return;
+  if (busy()) {
+    const why = phase === "starting" ? "the recording is only beginning" : "the recording is not over yet";
+    return problems.set("file", `“${chosen.name}” is not played: ${why}. Wait a moment and take it again.`);
+  }
   log.add("page", "file", chosen.name);
   if (phase === "idle") {
     byFile = true;
@@ -223,15 +213,10 @@ async function play(chosen) {
   }
   try {
     await recording?.capture.playFile(chosen, audible.checked);
+    problems.set("file", null);
   } catch (error) {
     problems.set("file", whatToDo(error));
   }
-}
-
-/** @param {number} startMs @param {number} endMs @param {{peak: number, rms: number}} block */
-function onLevel(startMs, endMs, { peak, rms }) {
-  timeline.level(startMs, endMs, peak, rms);
-  meter.change();
 }
 
 /** @param {string} name */
@@ -308,43 +293,40 @@ function hello(message) {
 /** @param {string} name @param {any} payload of a message of the extension */
 function heard(name, payload) {
   const { kind, summary } = told(name, payload);
-  log.add(kind, name, summary, payload);
+  const words = network.canCut ? plainly : String;
+  log.add(kind, name, words(summary), payload);
   if (name === "asr_result") result(payload);
-  if (name === "metrics") figures.take(payload.metrics ?? {});
+  if (name === "metrics") pictures.measured(payload.metrics ?? {});
   // While it stops, the end of its connection is its own.
   if (name === "connection_status_changed" && (phase !== "stopping" || payload.current === "connected")) {
-    const mark = state.status(payload);
-    if (mark) timeline.mark(mark);
-    if (payload.current === "connected") problems.set("service", null);
-    meter.change();
+    const connected = payload.current === "connected";
+    if (connected) firstHeard();
+    pictures.service(connected, state.status(payload));
+    outage.status({ ...payload, message: words(payload.message ?? "") });
   }
+  if (name === "error" && payload.code !== -1000) outage.error(words(payload.vendor_info?.message ?? ""));
   if (name === "error" && payload.code === -1000) {
-    problems.set("service", payload.message);
+    outage.failed();
+    problems.set("service", words(payload.message));
     settings.blamed(payload.message);
     state.failed();
   }
   state.show(phase, connection);
 }
 
-/** @param {any} payload */
-function result(payload) {
-  const turn = turnOf(payload);
-  captions.take(turn);
-  timeline.turn(turn);
-  meter.change();
-  const spokenAt = turn.final && turn.text.trim() ? recording?.clock.capturedAt(turn.endMs) : null;
-  if (spokenAt === null || spokenAt === undefined) return;
-  latencies.add({ ms: Math.max(0, performance.now() - spokenAt), replayed: turn.replayed, text: turn.text });
-  plot.show(latencies);
+/** Until a recording has come to something, what was said before it is not put away; the server holds it likewise. */
+function firstHeard() {
+  if (recording === null || recording === downloads.of) return;
+  captions.begin();
+  downloads.begin(recording);
 }
 
-/** The newest recording as a file; what is on the screen where the server has it no more. @param {string} format */
-function save(format) {
-  if (newest === null) return;
-  if (newest.connection.usable) return newest.connection.send({ type: "export", format });
-  const file = exported(format, captions.transcript.turns, newest.nowMs);
-  log.add("page", "download", `${file.name}, made by the page`);
-  download(file);
+/** @param {any} payload */
+function result(payload) {
+  firstHeard();
+  const turn = turnOf(payload);
+  captions.take(turn);
+  pictures.turn(turn, recording?.clock.capturedAt(turn.endMs) ?? null);
 }
 
 /** Another microphone or another processing; at once while one is listened to. */
@@ -352,6 +334,7 @@ async function microphoneChanged() {
   if (phase !== "recording" || byFile) return;
   try {
     await recording?.capture.useMicrophone(microphone.device, microphone.processing);
+    problems.set("microphone", null);
     log.add("page", "microphone", microphone.name);
   } catch (error) {
     problems.set("microphone", whatToDo(error));
@@ -370,8 +353,6 @@ function wire() {
     file.value = "";
   });
   audible.addEventListener("change", () => recording?.capture.setAudible(audible.checked));
-  for (const button of exports)
-    button.addEventListener("click", () => save(button.dataset.export ?? ""));
   byId("clear").addEventListener("click", () => captions.clear());
   shortcuts({
     toggle,
@@ -379,12 +360,12 @@ function wire() {
     cut: () => network.askCut(),
     filter: () => byId("log-filter").focus(),
   });
+  addEventListener("beforeunload", (event) => {
+    if (phase !== "idle") event.preventDefault(); // the browser asks whether the captions may go
+  });
   fileDrop(byId("drop"), (dropped) => void play(dropped));
   if (matchMedia("(max-width: 700px)").matches) byId("settings-fold").removeAttribute("open");
-  theme(() => {
-    meter.recolour();
-    plot.recolour();
-  });
+  theme(() => pictures.recolour());
 }
 
 wire();

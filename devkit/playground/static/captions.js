@@ -49,9 +49,9 @@ export class Captions {
     }
   }
 
+  /** Off the page; a download has it still. */
   clear() {
     this.places.list.replaceChildren();
-    this.transcript = new Transcript();
     this.nodes = new Map();
     this.places.empty.hidden = false;
   }

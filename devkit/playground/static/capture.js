@@ -33,6 +33,8 @@ export class Capture {
     /** @type {AudioBufferSourceNode | null} */
     this.file = null;
     this.audible = true;
+    /** Of microphones: the newest one that was asked for is the one that is wanted. */
+    this.requests = 0;
     this.closed = false;
   }
 
@@ -51,12 +53,18 @@ export class Capture {
    */
   async useMicrophone(device, processing) {
     needSecureContext();
-    const stream = await openMicrophone(device, processing);
+    this.requests += 1;
+    const request = this.requests;
+    const unwanted = () => this.closed || request !== this.requests;
+    const stream = await openMicrophone(device, processing).catch((error) => {
+      if (!unwanted()) throw error;
+    });
+    if (!stream) return;
     const track = stream.getAudioTracks()[0];
     let microphone;
     try {
-      if (!this.closed) await this.#ready(track.getSettings().sampleRate);
-      if (this.closed || this.context === null) return endOf(stream);
+      if (!unwanted()) await this.#ready(track.getSettings().sampleRate);
+      if (unwanted() || this.context === null) return endOf(stream);
       microphone = this.context.createMediaStreamSource(stream); // may fail; the one before is listened to then
     } catch (error) {
       endOf(stream);

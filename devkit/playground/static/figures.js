@@ -20,17 +20,30 @@ const FIGURES = [
 const WARM_LAG_MS = 1000;
 
 export class Figures {
+  constructor() {
+    this.connected = false;
+    this.lostMs = NaN;
+  }
+
   begin() {
+    this.connected = false;
+    this.lostMs = NaN;
     for (const [id, , show] of FIGURES) this.#put(id, 0, show);
     const delay = byId("connect-delay");
     delay.dataset.value = "";
     this.#text(delay, "–");
-    byId("lost-word").hidden = true;
+    this.#word();
+  }
+
+  /** While there is no connection, nobody can know what will be missing. @param {boolean} connected */
+  service(connected) {
+    this.connected = connected;
+    this.#word();
   }
 
   /** Nobody tells any more whether anything was lost. */
   silent() {
-    byId("lost-word").hidden = true;
+    this.service(false);
   }
 
   /** @param {any} metrics of one `metrics` message */
@@ -39,7 +52,12 @@ export class Figures {
     const vendor = metrics.vendor_metrics;
     if (!vendor) return;
     for (const [id, key, show] of FIGURES) if (typeof vendor[key] === "number") this.#put(id, vendor[key], show);
-    if (typeof vendor.lost_ms === "number") byId("lost-word").hidden = vendor.lost_ms > 0;
+    this.lostMs = vendor.lost_ms ?? this.lostMs;
+    this.#word();
+  }
+
+  #word() {
+    byId("lost-word").hidden = !this.connected || this.lostMs !== 0;
   }
 
   /** @param {string} id @param {number} value @param {Show} show */

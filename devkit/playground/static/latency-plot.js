@@ -35,9 +35,9 @@ export class LatencyPlot {
     const p95 = latencies.percentile(0.95);
     put(this.places.p50, p50);
     put(this.places.p95, p95);
-    const replayed = latencies.all.length - latencies.counted;
+    const others = latencies.all.length - latencies.counted;
     const finals = `${latencies.counted} final${latencies.counted === 1 ? "" : "s"}`;
-    const aside = replayed ? `${replayed} replayed (open dots) not counted` : "";
+    const aside = others ? `${others} delayed by an outage (open dots) not counted` : "";
     this.places.count.textContent = [latencies.counted ? finals : "", aside].filter(Boolean).join(", ");
     this.places.canvas.ariaLabel =
       p50 === null || p95 === null
@@ -54,7 +54,8 @@ export class LatencyPlot {
   #point(x) {
     const shown = this.#shown();
     const dot = shown[Math.round((x - LEFT - PAD) / gapOf(this.places.canvas.clientWidth, shown.length))];
-    this.places.canvas.title = dot ? `${shortTime(dot.ms)}${dot.replayed ? ", replayed" : ""}: ${dot.text}` : "";
+    const why = dot?.replayed ? ", replayed" : ", waited for the first connection";
+    this.places.canvas.title = dot ? `${shortTime(dot.ms)}${dot.counted ? "" : why}: ${dot.text}` : "";
   }
 
   /** @param {Pen} pen */
@@ -77,11 +78,11 @@ export class LatencyPlot {
     }
     this.#percentiles(pen, y);
     const gap = gapOf(width, shown.length);
-    shown.forEach(({ ms, replayed }, index) => {
+    shown.forEach(({ ms, counted }, index) => {
       brush.beginPath();
       brush.arc(LEFT + PAD + index * gap, y(ms), 3.5, 0, 2 * Math.PI);
-      brush.fillStyle = colour(replayed ? "--panel" : "--final");
-      brush.strokeStyle = colour(replayed ? "--bad" : "--final");
+      brush.fillStyle = colour(counted ? "--final" : "--panel");
+      brush.strokeStyle = colour(counted ? "--final" : "--bad");
       brush.lineWidth = 1.5;
       brush.fill();
       brush.stroke();

@@ -3,6 +3,7 @@
 const MARK_EVERY_MS = 100;
 const MARKS_KEPT = 3000; // five minutes, more than any replay reaches back
 const LATENCIES_KEPT = 500;
+const SMALL_LAG_MS = 1000;
 
 /** When which sample was captured: pairs of (ms of audio, performance.now()), bounded. */
 export class Clock {
@@ -39,28 +40,46 @@ export class Clock {
   }
 }
 
-/** @typedef {{ms: number, replayed: boolean, text: string}} Latency */
+/** @typedef {{ms: number, spokenAt: number, replayed: boolean, text: string}} Final */
+/** @typedef {Final & {counted: boolean}} Latency not counted is what tells of an outage, not of the service */
 
 export class Latencies {
   constructor() {
     /** @type {Latency[]} */
     this.all = [];
+    this.connected = false;
+    this.lagMs = 0;
+    /** From when on speech did not wait for the first connection, or behind speech that had. @type {number | null} */
+    this.since = null;
   }
 
-  /** @param {Latency} latency */
-  add(latency) {
-    this.all.push(latency);
+  /** There is a connection. @param {number} now */
+  connect(now) {
+    this.connected = true;
+    this.lag(this.lagMs, now);
+  }
+
+  /** So much speech waits to be sent. @param {number} ms @param {number} now */
+  lag(ms, now) {
+    this.lagMs = ms;
+    if (this.connected && ms < SMALL_LAG_MS) this.since ??= now;
+  }
+
+  /** @param {Final} final */
+  add(final) {
+    const counted = !final.replayed && this.since !== null && final.spokenAt >= this.since;
+    this.all.push({ ...final, counted });
     if (this.all.length > LATENCIES_KEPT) this.all.shift();
   }
 
-  /** How many were not sent again after a drop: those tell of the service, the others of the outage. */
+  /** How many tell of the service. */
   get counted() {
-    return this.all.filter((latency) => !latency.replayed).length;
+    return this.all.filter((latency) => latency.counted).length;
   }
 
-  /** The latency that a share of those not replayed stay within; null without any. @param {number} share 0 to 1 */
+  /** The latency that a share of those that count stay within; null without any. @param {number} share 0 to 1 */
   percentile(share) {
-    const sorted = this.all.filter((latency) => !latency.replayed).map((latency) => latency.ms);
+    const sorted = this.all.filter((latency) => latency.counted).map((latency) => latency.ms);
     if (sorted.length === 0) return null;
     sorted.sort((a, b) => a - b);
     return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(share * sorted.length) - 1))];

@@ -58,7 +58,7 @@ export function told(name, payload) {
     case "error":
       return { kind: "error", summary: payload.message };
     case "asr_finalize_end":
-      return { kind: "result", summary: "all text of the audio so far is there" };
+      return { kind: "result", summary: "the finalize is answered" };
     default:
       return { kind: "status", summary: "" };
   }

@@ -45,13 +45,18 @@ export class Network {
     this.#count();
   }
 
+  /** For how many ms more it is cut. */
+  get leftMs() {
+    return Math.max(0, this.until - performance.now());
+  }
+
   over() {
     this.until = 0;
     this.#count();
   }
 
   #count() {
-    const left = Math.ceil((this.until - performance.now()) / 1000);
+    const left = Math.ceil(this.leftMs / 1000);
     this.countdown.hidden = left <= 0;
     this.countdown.textContent = left > 0 ? `no network for ${left} s` : "";
     if (left <= 0) clearInterval(this.timer);

@@ -39,6 +39,18 @@ export function given(values) {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => !same(value, "")));
 }
 
+/**
+ * A change as it is asked for: what was emptied goes back to what the playground was started with.
+ * @param {Values} changes
+ * @param {Values} defaults
+ * @returns {Values}
+ */
+export function filled(changes, defaults) {
+  const full = { ...changes };
+  for (const name of Object.keys(full)) if (same(full[name], "")) full[name] = defaults[name] ?? full[name];
+  return full;
+}
+
 /** Unset is unset, and lists are compared by what is in them. @param {unknown} one @param {unknown} other */
 export function same(one, other) {
   return JSON.stringify(emptied(one)) === JSON.stringify(emptied(other));

@@ -30,6 +30,8 @@ export class Problems {
   #show() {
     const text = [...new Set(this.sentences.values())].join("\n");
     if (this.place.textContent !== text) this.place.textContent = text;
+    // Who has just used the button is not left nowhere.
+    if (text === "" && document.activeElement === this.close) byId("start").focus();
     this.place.hidden = this.close.hidden = text === "";
   }
 }

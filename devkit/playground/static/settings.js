@@ -1,7 +1,7 @@
 // The form of settings: kept in this browser, sent with a start, and at once while a recording runs.
 
 import { byId, make, memory } from "./dom.js";
-import { applies, difference, flatten, given, nest, refusedOf, same } from "./params.js";
+import { applies, difference, filled, flatten, given, nest, refusedOf, same } from "./params.js";
 
 /** @typedef {import("./params.js").Values} Values */
 /** @typedef {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} Field */
@@ -21,11 +21,13 @@ export class Settings {
     this.defaults = {};
     /** What the recording has; null without one. @type {Values | null} */
     this.inForce = null;
-    /** What the server refused, until it is changed. @type {Values} */
+    /** What the server refused and why, until it is changed. @type {{[name: string]: {value: unknown, why: string}}} */
     this.refused = {};
     /** @type {Map<number, Values>} */
     this.underWay = new Map();
     this.lastId = 0;
+    /** Of the newest change. */
+    this.said = "";
     this.timer = 0;
     /** @type {Model[]} */
     this.models = [];
@@ -88,17 +90,18 @@ export class Settings {
     if (code === 0) {
       Object.assign(this.inForce, sent);
     } else {
-      for (const name of refusedOf(sent, message)) this.refused[name] = sent[name];
+      for (const name of refusedOf(sent, message)) this.refused[name] = { value: sent[name], why: message };
     }
     this.#mark();
-    this.#say(code === 0 ? `✓ ${message}` : message, String(code));
+    this.#say(code === 0 ? `✓ ${message}` : "", String(code));
     this.#later();
   }
 
   /** The extension cannot work with what it was started with. @param {string} message */
   blamed(message) {
     const values = this.#values();
-    for (const name of Object.keys(values)) if (message.includes(name)) this.refused[name] = values[name];
+    const named = Object.keys(values).filter((name) => message.includes(name));
+    for (const name of named) this.refused[name] = { value: values[name], why: "" }; // the page has told it
     this.#mark();
   }
 
@@ -138,13 +141,13 @@ export class Settings {
   #sendChanges() {
     if (this.inForce === null || this.underWay.size > 0) return; // the answer looks again
     const changes = difference(this.inForce, this.#values());
-    for (const [name, value] of Object.entries(this.refused))
+    for (const [name, { value }] of Object.entries(this.refused))
       if (name in changes && same(changes[name], value)) delete changes[name];
     if (Object.keys(changes).length === 0) return;
     this.lastId += 1;
     this.underWay.set(this.lastId, changes);
     this.#say("Sending…", "");
-    this.send(this.lastId, nest(changes));
+    this.send(this.lastId, nest(filled(changes, this.defaults)));
   }
 
   /** Show only what applies, and what is known of the model. */
@@ -170,17 +173,27 @@ export class Settings {
   #mark() {
     for (const field of this.#fields()) {
       const value = valueOf(field);
-      if (field.name in this.refused && !same(this.refused[field.name], value)) delete this.refused[field.name];
+      if (field.name in this.refused && !same(this.refused[field.name].value, value)) delete this.refused[field.name];
       const wrong = field.name in this.refused || !field.checkValidity();
       if (wrong) field.setAttribute("aria-invalid", "true");
       else field.removeAttribute("aria-invalid");
+      describe(field, this.status.id, field.name in this.refused);
     }
+    this.#show();
   }
 
   /** @param {string} text @param {string} code */
   #say(text, code) {
-    this.status.textContent = text;
+    this.said = text;
     this.status.dataset.code = code;
+    this.#show();
+  }
+
+  /** What was refused stays in sight as long as the form has it. */
+  #show() {
+    const whys = new Set(Object.values(this.refused).map(({ why }) => why));
+    const lines = [...whys].map((why) => make("p", "refused", why));
+    this.status.replaceChildren(...[...lines, make("p", "", this.said)].filter((line) => line.textContent));
   }
 
   #restore() {
@@ -188,10 +201,23 @@ export class Settings {
     for (const field of this.#fields()) {
       if (typeof kept[field.name] !== "string") continue;
       const before = field.value;
-      field.value = kept[field.name];
+      field.value = field instanceof HTMLSelectElement ? kept[field.name] : clipped(field, kept[field.name]);
       if (field instanceof HTMLSelectElement && field.selectedIndex < 0) field.value = before;
     }
   }
+}
+
+/** A field's limit is for who types. @param {HTMLInputElement | HTMLTextAreaElement} field @param {string} text */
+function clipped(field, text) {
+  return field.maxLength < 0 ? text : text.slice(0, field.maxLength);
+}
+
+/** Whether what has this id tells of the field. @param {Field} field @param {string} id @param {boolean} wanted */
+function describe(field, id, wanted) {
+  const ids = (field.getAttribute("aria-describedby") ?? "").split(" ").filter((each) => each && each !== id);
+  if (wanted) ids.push(id);
+  if (ids.length > 0) field.setAttribute("aria-describedby", ids.join(" "));
+  else field.removeAttribute("aria-describedby");
 }
 
 /** @param {Field} field @returns {unknown} */

@@ -1,4 +1,5 @@
-// The button that starts and stops, and ends the wait for the last words.
+// The button that starts and stops, and ends the wait for the last words. Once it can be used it is never `disabled`:
+// that would take the keyboard's focus away.
 
 import { byId } from "./dom.js";
 
@@ -12,6 +13,7 @@ export class StartButton {
     this.button = byId("start", HTMLButtonElement);
     this.button.addEventListener("click", onPress);
     this.timer = 0;
+    this.usable = false;
   }
 
   /** @param {keyof typeof WORDS} phase of the recording */
@@ -19,19 +21,26 @@ export class StartButton {
     clearTimeout(this.timer);
     if (phase === "stopping") this.timer = setTimeout(() => this.#offerHurry(), HURRY_AFTER_MS);
     this.button.textContent = WORDS[phase];
-    this.button.disabled = phase === "starting" || phase === "stopping";
+    this.button.disabled = false;
+    this.#allow(phase === "idle" || phase === "recording");
     this.button.classList.toggle("running", phase === "recording");
   }
 
   /** Whether it may be pressed; then it may not any more. */
   take() {
-    const usable = !this.button.disabled;
-    this.button.disabled = true;
+    const { usable } = this;
+    this.#allow(false);
     return usable;
   }
 
   #offerHurry() {
     this.button.textContent = "Stop waiting";
-    this.button.disabled = false;
+    this.#allow(true);
+  }
+
+  /** @param {boolean} usable */
+  #allow(usable) {
+    this.usable = usable;
+    this.button.ariaDisabled = String(!usable);
   }
 }

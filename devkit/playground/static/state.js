@@ -48,7 +48,7 @@ export class State {
     else if (!connection.usable) word = "connecting";
     else if (phase === "idle") word = "idle";
     else if (phase === "starting") word = "connecting";
-    this.place.dataset.state = word;
+    this.place.dataset.state = document.body.dataset.service = word;
     write(byId("state-word"), word);
   }
 
