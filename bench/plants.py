@@ -274,6 +274,20 @@ PLANTS = (
         "a server that takes five seconds for each text is hung up on",
     ),
     Plant(
+        "slow-for-ever-overdue",
+        "realtime/answer_time.py",
+        "        self._factor = min(2 * self._factor, MOST_S)\n",
+        "",
+        "a server that takes eight seconds for each text is hung up on each time, and all is lost",
+    ),
+    Plant(
+        "slow-for-good",
+        "realtime/answer_time.py",
+        "            self._factor = max(self._factor / 2, 1.0)\n",
+        "            pass\n",
+        "a server that was slow once is never found mute as early as before",
+    ),
+    Plant(
         "window-not-enforced",
         "realtime/stream.py",
         "        ledger.forget_audio(limit)\n",
