@@ -78,11 +78,12 @@ def _key(case: Case) -> str | None:
 def _found(case: Case, check: str) -> Finding | None:
     """What is wrong with the session, if that is for *check* to tell."""
     seen = case.seen
-    found = verdict(seen, _key_place(case)) if seen is not None else None
+    found = verdict(seen, key_place(case)) if seen is not None else None
     return found if found is not None and TROUBLES[found.trouble].check == check else None
 
 
-def _key_place(case: Case) -> str:
+def key_place(case: Case) -> str:
+    """Where the key that is sent was written."""
     if case.settings.api_key_command is not None:
         return "params.api_key_command"
     if case.settings.api_key is None:
@@ -103,7 +104,7 @@ def check_key(case: Case) -> Finding:
         return not_needed("none was sent, and none was asked for")
     key = case.settings.connection.api_key
     mark = f" ({key_fingerprint(key)})" if key else ""
-    return ok(f"the one of {_key_place(case)}{mark} is taken")
+    return ok(f"the one of {key_place(case)}{mark} is taken")
 
 
 def check_account(case: Case) -> Finding:

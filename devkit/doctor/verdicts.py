@@ -65,7 +65,7 @@ def _refused_by_http(seen: Seen, key_place: str) -> Finding:
     code = str(error.get("code") or error.get("type") or "")
     said = quoted(": ".join(str(error[name]) for name in ("code", "message") if error.get(name)))
     detail = f"HTTP {seen.status}" + (f", {said}" if said else "")
-    if found := _named(code, seen, detail, key_place):
+    if found := named(code, seen, detail, key_place):
         return found
     words = _LINK.sub("", said)
     if seen.status in (*_UNAUTHORIZED, 403, _LIMITED) and (found := _by_words(words, detail, seen.status)):
@@ -100,7 +100,7 @@ def _refused_behind_the_upgrade(seen: Seen, key_place: str) -> Finding:
     closed, reason = (ended.code, quoted(ended.reason)) if ended else ("", "")
     detail = detail or " ".join(part for part in (f"closed with {closed}" if closed.isdigit() else "", reason) if part)
     for name in (code, reason.rpartition(".")[2]):
-        if found := _named(name, seen, detail, key_place):
+        if found := named(name, seen, detail, key_place):
             return found
     words = _LINK.sub("", f"{code} {detail}")
     if found := _by_words(words, detail):
@@ -132,7 +132,7 @@ def quoted(text: str) -> str:
     return _ACCOUNT_ID.sub("***", _HALF_MASKED.sub("***", text))
 
 
-def _named(code: str, seen: Seen, detail: str, key_place: str) -> Finding | None:
+def named(code: str, seen: Seen, detail: str, key_place: str) -> Finding | None:
     """What *code* says by itself: what else stands in a message may be about anything."""
     name = _TROUBLE_OF_CODE.get(code, "config_refused" if code in _CONFIGURED else "")
     if name == "key_refused":

@@ -9,6 +9,11 @@ from typing import Any
 
 import pytest
 from doctor_cases import QUICK, SENTENCE, Examined, Lab, Make
+from ten_packages.extension.openai_asr_python.config import OpenAIASRConfig
+from ten_packages.extension.openai_asr_python.devkit.doctor import speech
+from ten_packages.extension.openai_asr_python.devkit.doctor.case import Case
+from ten_packages.extension.openai_asr_python.devkit.transcription.graphs import own_graph
+from ten_packages.extension.openai_asr_python.devkit.transcription.transcript import Transcript
 
 pytestmark = pytest.mark.socket
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -49,3 +54,48 @@ def test_a_recording_comes_in_the_encoding_of_the_frames_too(cli: Callable[..., 
     lab.params(input_encoding="g711_ulaw", sample_rate=8000)
     ran = cli("-q", "transcribe", "--graph", lab.folder, SAMPLES / "weather.flac")
     assert (ran.code, ran.out.splitlines()[0]) == (0, SENTENCE), ran.err
+
+
+def heard_through(fault: str, examine: Callable[[Make], Examined]) -> dict[str, Any]:
+    """What is said of the sample, to a server with *fault*."""
+    examined = examine(lambda lab: replace(lab.speak(fault), timeout_s=0.5))
+    assert examined.code == 1
+    found = examined.checks["speech"]
+    assert "what failed above" not in found["remedy"], "nothing did"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("fault", "trouble", "said", "remedy"),
+    [
+        ("fail-item:code=model_overloaded", "not_transcribed", "the server reported model_overloaded", "log"),
+        ("fail-item", "service_down", "the server reported server_error", "status page"),
+        ("fail-item:code=invalid_value", "config_refused", "the server reported invalid_value", "what it names"),
+        ("error-event:code=insufficient_quota", "no_credit", "insufficient_quota", "Add credit"),
+        ("error-event:code=invalid_api_key", "key_refused", "invalid_api_key", "Check OPENAI_API_KEY"),
+    ],
+)
+def test_why_the_sample_failed_is_said_in_the_services_words(
+    fault: str, trouble: str, said: str, remedy: str, examine: Callable[[Make], Examined]
+) -> None:
+    found = heard_through(fault, examine)
+    assert found["trouble"] == trouble
+    assert said in found["detail"] and remedy in found["remedy"]
+
+
+def test_a_connection_that_was_lost_is_not_called_slow(examine: Callable[[Make], Examined]) -> None:
+    found = heard_through("drop:phase=speaking", examine)
+    assert found["trouble"] == "not_transcribed"
+    assert "1006" in found["detail"] and "--timeout" not in found["detail"] + found["remedy"]
+    assert "proxy with an idle limit" in found["remedy"]
+
+
+def test_words_that_nobody_wrote_down_come_with_what_the_server_said(examine: Callable[[Make], Examined]) -> None:
+    """A key or an account in a server's words stays inside, as everywhere."""
+    case, sample = Case(own_graph(), config=OpenAIASRConfig()), speech.first_sentence()
+    transcript = Transcript("sample", 4000, finalized=True, vendor_metrics={"accepted_ms": 4000})
+    words = "org-AbCdEf012345: the model of key sk-abc***xyz is still loading"
+    transcript.errors = [{"message": words, "vendor_info": {"code": "loading", "message": words}}]
+    found = speech.judge(case, sample, transcript, speech._Watch(sample, 1.0))
+    assert found.trouble == "no_text"
+    assert found.detail.endswith("and no word; ***: the model of key *** is still loading")

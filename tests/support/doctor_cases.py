@@ -316,6 +316,6 @@ PAIRS: tuple[Pair, ...] = (
     Pair("no_pong", _faulty("no-pong", soon=True), plain, "control frames"),
     Pair("clock_wrong", _then(plain, now=lambda: time.time() + 90), plain, "NTP"),
     Pair("no_text", lambda lab: lab.speak("empty-final", line=""), lambda lab: lab.speak(), "Check the model"),
-    Pair("not_transcribed", lambda lab: lab.speak("fail-item"), lambda lab: lab.speak(), "-v"),
+    Pair("not_transcribed", lambda lab: lab.speak("fail-item:code=overloaded"), lambda lab: lab.speak(), "-v"),
     Pair("few_words", lambda lab: lab.speak(line="Das Wetter ist so"), lambda lab: lab.speak(), "English"),
 )  # fmt: skip
