@@ -14,8 +14,8 @@ from ...realtime.errors import ConfigurationError, Problem
 from ...realtime.models import resolve_turn_detection, rules_for, session_object, shutdown_notice
 from ..transcription.destination import properties_of, unset_variables
 from .case import Case
-from .network import ProxyUnusable, route_of
 from .report import Finding, ok
+from .route import ProxyUnusable, route_of
 from .troubles import trouble
 
 
