@@ -112,7 +112,7 @@ _ALL = (
             "server_error).",
             "Ask again in a minute; if it lasts, look at the service's status page."),
     Trouble("redirected", "handshake", _FAIL, "The server sends us elsewhere; the extension does not take the key "
-            "there.", "If you trust it, use {location} in params.base_url."),
+            "there.", "{advice}"),
     Trouble("no_websocket", "handshake", _FAIL, "It answers like a web server and does not upgrade to a WebSocket.",
             "{advice}"),
     Trouble("no_http", "handshake", _FAIL, "What listens there does not speak HTTP, or hangs up.",

@@ -110,3 +110,20 @@ def test_a_proxy_that_hangs_up_is_told_without_names_of_classes(examine: Callabl
     if found.get("trouble") == "proxy_package":
         pytest.skip("NOT TESTED: proxies, because websockets 14 takes none")
     assert (found["trouble"], found["detail"].rpartition(": ")[2]) == ("proxy_failed", "it hung up")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("HTTP/1.1 301 Moved", "names no address"),
+        ("HTTP/1.1 301 Moved\r\nLocation: mailto:me@x.test", "names no address"),
+        ("HTTP/1.1 302 Found\r\nLocation: /v1/realtime", "again and again"),
+    ],
+    ids=["nowhere", "no URL", "in a circle"],
+)
+def test_a_redirect_that_leads_nowhere_is_about_the_path(
+    answer: str, said: str, examine: Callable[[Make], Examined]
+) -> None:
+    found = examine(lambda lab: lab.ask(lab.answering(answer))).checks["handshake"]
+    assert (found["trouble"], said in found["detail"]) == ("redirected", True), found
+    assert "the path in params.base_url" in found["remedy"] and "(not a URL)" not in found["detail"] + found["remedy"]
