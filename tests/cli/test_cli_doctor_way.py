@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doctor_cases import HERE, Examined, Lab, Make
+from doctor_cases import CANARY, HERE, KEY, Examined, Lab, Make
 from doctor_lab import answering, beside, hanging_up
 from wire_servers import dead_port
 
@@ -127,3 +127,21 @@ def test_a_redirect_that_leads_nowhere_is_about_the_path(
     found = examine(lambda lab: lab.ask(lab.answering(answer))).checks["handshake"]
     assert (found["trouble"], said in found["detail"]) == ("redirected", True), found
     assert "the path in params.base_url" in found["remedy"] and "(not a URL)" not in found["detail"] + found["remedy"]
+
+
+@pytest.mark.parametrize("key", ["api_key", "api_key_command", "header"])
+def test_a_login_in_the_url_beside_a_key_is_doubted(key: str, lab: Lab, examine: Callable[[Make], Examined]) -> None:
+    """Both become an `Authorization` header, and servers take one."""
+    lab.patch.delenv("OPENAI_API_KEY")
+    keys = {"api_key": KEY, "api_key_command": f"echo {KEY}", "header": {"authorization": f"Bearer {KEY}"}}
+    params = {"headers" if key == "header" else key: keys[key]}
+    url = lab.server().replace("//", f"//me:{CANARY}@")
+    found = examine(lambda lab: lab.params(base_url=url, **params)).checks["configuration"]
+    assert (found["status"], found.get("trouble")) == ("warning", "property_doubtful")
+    assert "two Authorization headers" in found["detail"] and "params.base_url: " in found["remedy"]
+
+
+def test_a_login_in_the_url_without_a_key_is_not_doubted(lab: Lab, examine: Callable[[Make], Examined]) -> None:
+    lab.patch.setenv("OPENAI_API_KEY", "")
+    url = lab.server().replace("//", f"//me:{CANARY}@")
+    assert examine(lambda lab: lab.params(base_url=url)).report["verdict"] == "It would work."
