@@ -70,7 +70,7 @@ def _examine(case: Case, *, as_json: bool) -> Report:
             _print(console, line)
     report = report_of(case, lines)
     if as_json:
-        print(json.dumps(report.to_json(), ensure_ascii=False, indent=1))
+        print(json.dumps(report.to_json(), indent=1))  # ASCII: JSON in any encoding of the terminal
     else:
         console.print()
         console.print(Text(report.verdict, style="bold" if report.ok else "bold red"))
