@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from doctor_lab import answering, beside, hanging_up
 from wire_servers import dead_port
 
 pytestmark = pytest.mark.socket
+proxies_are_taken = pytest.mark.skipif(
+    int(version("websockets").split(".")[0]) < 15, reason="NOT TESTED: proxies, because websockets 14 takes none"
+)
 
 
 def file_of_certificates(kind: str, folder: Path) -> Path:
@@ -51,6 +55,7 @@ def test_a_file_of_authorities_of_the_environment_is_enough(lab: Lab, examine: C
     assert examine(lambda lab: lab.tls(trusted=False)).report["verdict"] == "It would work."
 
 
+@proxies_are_taken
 def test_authorities_of_the_environment_are_looked_at_for_a_proxy_too(
     lab: Lab, examine: Callable[[Make], Examined]
 ) -> None:
@@ -60,11 +65,10 @@ def test_authorities_of_the_environment_are_looked_at_for_a_proxy_too(
         return request
 
     found = examine(make).checks["proxy"]
-    if found.get("trouble") == "proxy_package":
-        pytest.skip("NOT TESTED: proxies, because websockets 14 takes none")
     assert (found["trouble"], "SSL_CERT_FILE=" in found["detail"]) == ("ca_file_unusable", True)
 
 
+@proxies_are_taken
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy"])
 def test_a_proxy_that_is_not_there_is_named_and_the_server_is_not(
     variable: str, lab: Lab, examine: Callable[[Make], Examined]
@@ -101,14 +105,13 @@ def test_tls_that_is_broken_off_is_told_without_names_of_classes(examine: Callab
     assert (found["trouble"], found["detail"]) == ("no_tls", "it hung up")
 
 
+@proxies_are_taken
 def test_a_proxy_that_hangs_up_is_told_without_names_of_classes(examine: Callable[[Make], Examined]) -> None:
     def make(lab: Lab) -> Any:
         port = lab.stack.enter_context(beside(functools.partial(answering, b"")))
         return lab.params(proxy=f"http://{HERE}:{port}")
 
     found = examine(make).checks["proxy"]
-    if found.get("trouble") == "proxy_package":
-        pytest.skip("NOT TESTED: proxies, because websockets 14 takes none")
     assert (found["trouble"], found["detail"].rpartition(": ")[2]) == ("proxy_failed", "it hung up")
 
 
