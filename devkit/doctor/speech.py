@@ -13,7 +13,7 @@ from pathlib import Path
 
 import soundfile
 
-from ...realtime.errors import Where, row_of
+from ...realtime.errors import OTHER, Where, row_of
 from ...realtime.language import primary_subtag
 from ..transcription.audio_input import AudioInput
 from ..transcription.graphs import TranscriptionGraph
@@ -121,8 +121,9 @@ def _advice(code: str) -> str:
     """What to do after *code* was all that the service said; it may have said nothing."""
     if not code:
         return "-v shows what the extension says; --timeout gives a server that is only slow more time."
-    ending = row_of(Where.CLOSE, code).remedy.replace("`", "") if code.isdigit() else ""
-    more = f"{ending} " if ending not in ("", "Nothing.") else ""
+    row = row_of(Where.CLOSE, code)
+    known = OTHER not in row.codes and row.remedy != "Nothing."
+    more = row.remedy.replace("`", "") + " " if known else ""
     return f"{more}The server's own log may say more; -v shows what the extension says."
 
 
