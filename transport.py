@@ -455,7 +455,7 @@ async def dial_websocket(url: str, headers: Mapping[str, str], endpoint: Endpoin
         ) from None
     except ImportError:
         raise TransportRefused(0, "a SOCKS proxy needs python-socks: pip install 'python-socks[asyncio]'") from None
-    except (WebSocketException, EOFError, ValueError) as exc:  # websockets 14: ValueError for what is not HTTP
+    except (WebSocketException, EOFError, ValueError) as exc:
         raise TransportRefused(0, _why_no_handshake(exc)) from None
     assert isinstance(connection, _Connection)
     connection.request = None  # the key was in it
@@ -470,6 +470,12 @@ def _why_no_handshake(exc: Exception) -> str:
         return f"the proxy answered HTTP {answer.status_code} {answer.reason_phrase}".rstrip()
     if name == "InvalidProxyMessage":
         return "the proxy closed the connection, or its answer is not HTTP"
+    if isinstance(exc, EOFError) or isinstance(exc.__cause__, EOFError):
+        name = "the server hung up"
+    elif name in ("InvalidMessage", "ValueError"):  # ValueError: websockets 14
+        name = "its answer is not HTTP"
+    elif name == "SecurityError" and "redirects" in str(exc):
+        name = "the server redirects us again and again"
     return f"the handshake failed: {name}"
 
 

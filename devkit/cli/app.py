@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -14,6 +13,7 @@ from ..transcription.failure import DONE, FAILED, INTERRUPTED, CommandError
 from ..transcription.formats import FORMATS
 from ..version import version
 from .display import Display
+from .stdout import NO_ROOM, escape_what_stdout_lacks, give_stdout_up
 
 PROGRAM = "openai-asr"
 
@@ -74,16 +74,23 @@ def _main(
 
 def _run(command: Callable[[], int], display: Display) -> None:
     """Run *command* to an exit code, whatever happens in it."""
+    escape_what_stdout_lacks()
     try:
         code = command()
+        sys.stdout.flush()
     except CommandError as error:
         display.error(str(error))
         code = error.code
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has enough. Python would complain once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_stdout_up()  # whoever read our output has enough
+        code = FAILED
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        give_stdout_up()
+        display.error(f"what there is to say cannot be written: {error.strerror}.")
         code = FAILED
     raise typer.Exit(code)
 

@@ -20,6 +20,7 @@ from ..doctor.verdicts import quoted
 from ..transcription.destination import destination_of
 from ..transcription.failure import DONE, FAILED, CommandError, wrong_use
 from ..transcription.service import reach
+from .amounts import check_amount
 from .display import Display
 from .graph_options import GraphOptions
 from .transcribe import LOCAL_MODEL
@@ -48,8 +49,7 @@ class DoctorRequest(GraphOptions):
 
 def doctor(request: DoctorRequest, display: Display, world: World | None = None) -> int:
     """Examine, and say what was found; returns the exit code: whether it would work. Raises CommandError."""
-    if request.timeout_s is not None and request.timeout_s <= 0:
-        raise wrong_use(f"--timeout {request.timeout_s:g}: it must be a number of seconds above 0.")
+    check_amount("--timeout", request.timeout_s)
     if request.graph_name is not None and request.graph is None:
         raise wrong_use("--name chooses a graph of --graph: give that as well.")
     graph = graph_to_examine(request.graph, request.graph_name)
@@ -70,7 +70,7 @@ def _examine(case: Case, *, as_json: bool) -> Report:
             _print(console, line)
     report = report_of(case, lines)
     if as_json:
-        print(json.dumps(report.to_json(), ensure_ascii=False, indent=1))
+        print(json.dumps(report.to_json(), indent=1))  # ASCII: JSON in any encoding of the terminal
     else:
         console.print()
         console.print(Text(report.verdict, style="bold" if report.ok else "bold red"))

@@ -23,6 +23,7 @@ from ..transcription.audio_input import open_audio
 from ..transcription.failure import DONE, FAILED, wrong_use
 from ..transcription.graphs import own_graph
 from ..transcription.service import reach
+from .amounts import check_amount
 from .display import Display
 from .graph_options import GraphOptions
 
@@ -70,8 +71,7 @@ def mic(request: MicRequest, display: Display) -> int:
 
 
 def _check(request: MicRequest) -> None:
-    if request.seconds is not None and request.seconds <= 0:
-        raise wrong_use(f"--seconds {request.seconds:g}: it must be above 0.")
+    check_amount("--seconds", request.seconds)
     if request.file is not None and request.device is not None:
         raise wrong_use("--file-as-mic takes the place of --device: leave one of them out.")
 

@@ -16,6 +16,7 @@ from ..transcription.job import Job
 from ..transcription.pacing import Pacer, block_ms
 from ..transcription.runner import run_job
 from ..transcription.service import Service, reach
+from .amounts import check_amount
 from .display import Display
 from .graph_options import GraphOptions
 
@@ -68,10 +69,8 @@ def transcribe(request: Request, display: Display) -> int:
 
 
 def _check(request: Request) -> None:
-    if request.speed is not None and request.speed <= 0:
-        raise wrong_use(f"--speed {request.speed:g}: it must be above 0, for example 2 for twice the speed of speech.")
-    if request.timeout_s is not None and request.timeout_s <= 0:
-        raise wrong_use(f"--timeout {request.timeout_s:g}: it must be a number of seconds above 0.")
+    check_amount("--speed", request.speed, "a number (2 is twice the speed of speech)")
+    check_amount("--timeout", request.timeout_s)
     if request.format in ONE_FILE_ONLY and len(request.files) > 1:
         raise wrong_use(f"--format {request.format} holds one recording: give one FILE at a time, or use json.")
     if request.files.count("-") > 1:

@@ -25,8 +25,8 @@ from .installed import Package, installed_packages
 from .report import Finding
 
 if TYPE_CHECKING:
-    from .network import Route
     from .probe import Seen
+    from .route import Route
 
 LEAST_WAIT_S = 5.0
 "What is slower than it may be is measured, where nobody says how long to wait."

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
+from urllib.parse import urlsplit
 
 from ...audio import vad
 from ...config import OpenAIASRConfig
 from ...config_checks import check_session, doubts
-from ...config_spelling import Spelling, normalise
+from ...config_spelling import ENVIRONMENT, Spelling, normalise
+from ...realtime.dialects.choice import DialectChoice
 from ...realtime.errors import ConfigurationError, Problem
 from ...realtime.models import resolve_turn_detection, rules_for, session_object, shutdown_notice
 from ..transcription.destination import properties_of, unset_variables
 from .case import Case
-from .network import ProxyUnusable, route_of
 from .report import Finding, ok
+from .route import ProxyUnusable, route_of
 from .troubles import trouble
 
 
@@ -38,7 +40,7 @@ def check_configuration(case: Case) -> Finding:
         return trouble("proxy_url", str(error), advice=error.advice)
     if unknown:
         return _problems("property_unknown", unknown)
-    doubtful = list(doubts(case.settings, spelling))
+    doubtful = [*doubts(case.settings, spelling), *_two_logins(case.settings, spelling)]
     if doubtful:
         said = [text.removeprefix("property ").partition(": ") for text in doubtful]
         remedy = "; ".join(f"{what.partition(' is ')[0]}: {advice}" for what, _, advice in said)
@@ -47,6 +49,21 @@ def check_configuration(case: Case) -> Finding:
     return ok(
         f"{written} propert{'y' if written == 1 else 'ies'} set, all known; {case.settings.connection.display_url}"
     )
+
+
+def _two_logins(config: OpenAIASRConfig, spelling: Spelling) -> Iterator[str]:
+    """As of `doubts`: the library makes a header of a login in the URL, and does not look for ours."""
+    settings = config.connection
+    kind = DialectChoice(settings.dialect, settings.base_url).kind
+    has_key = settings.api_key is not None or settings.api_key_command is not None
+    names = {*settings.headers, *(kind.credentials("a-key") if has_key else ())}
+    if urlsplit(settings.base_url).username is not None and "authorization" in map(str.lower, names):
+        shipped = ("base_url",) in spelling.shipped
+        place = ENVIRONMENT["base_url"] if shipped else spelling.place(("base_url",))
+        yield (
+            f"property {place} is a URL with a user name, and there is a key as well, which makes two Authorization "
+            "headers: take the user name out of it, or leave the key out"
+        )
 
 
 def _load(case: Case, spelling: Spelling) -> list[Problem]:

@@ -4,134 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import ipaddress
 import socket
 import ssl
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
 
-from websockets.exceptions import InvalidURI
-from websockets.uri import parse_uri
-
-from ...realtime.dialects.choice import DialectChoice
 from ...tls import tls_context
 from ..transcription.destination import is_on_this_machine
+from .authorities import CaFileUnusable, untrusted, why_unusable
 from .case import Case
 from .report import Finding, not_needed, ok
+from .route import Route, finder, route_of
 from .troubles import trouble
-from .tunnel import ProxyFailed, ProxyLogin, ProxyRefused, Streams, open_tunnel, shake_hands
+from .tunnel import ProxyFailed, ProxyLogin, ProxyRefused, Streams, hear, open_tunnel, shake_hands
 
 ENDING_DAYS = 14
 _TROUBLE_OF_CERTIFICATE = {
     9: "certificate_early", 10: "certificate_expired", 62: "certificate_other_host", 64: "certificate_other_host",
 }  # fmt: skip
 "By OpenSSL's number of what is wrong; all others are about who signed it."
-_PORTS = {"http": 80, "https": 443}
-_PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
-_SOCKS_PORT = 1080
-_ESCAPES = "Let nothing follow host and port; in a user name or a password, write / ? # @ as %2F %3F %23 %40."
 TLS_IN_TLS = sys.version_info >= (3, 11)
 "Whether the transport can go through an https proxy to a wss server."
-
-
-class Proxy(NamedTuple):
-    """A proxy on the way."""
-
-    scheme: str
-    host: str
-    port: int
-    user: str
-    password: str
-    place: str
-    "Where it was named."
-
-
-class ProxyUnusable(Exception):
-    """A URL that can be no proxy's."""
-
-    def __init__(self, place: str, why: str, advice: str) -> None:
-        super().__init__(f"{place} {why}")
-        self.advice = advice
-
-
-class Route(NamedTuple):
-    """Where a connection goes."""
-
-    url: str
-    host: str
-    port: int
-    secure: bool
-    proxy: Proxy | None
-
-    @property
-    def first(self) -> tuple[str, int]:
-        """Whom we connect to ourselves."""
-        return (self.proxy.host, self.proxy.port) if self.proxy else (self.host, self.port)
-
-    @property
-    def what(self) -> str:
-        """Whose address that is."""
-        return self.proxy.place if self.proxy else "params.base_url"
-
-
-def route_of(case: Case) -> Route:
-    """The route of *case*, found on the first call. Raises ProxyUnusable."""
-    if case.route is None:
-        settings = case.settings.connection
-        url = DialectChoice(settings.dialect, settings.base_url).url(settings.model)
-        parts = urlsplit(url)
-        secure = parts.scheme == "wss"
-        port = parts.port or (443 if secure else 80)
-        case.route = Route(url, parts.hostname or "", port, secure, _proxy_of(url, settings.proxy))
-    return case.route
-
-
-def _proxy_of(url: str, configured: str | None) -> Proxy | None:
-    place = "params.proxy" if configured else "the environment's proxy"
-    text = configured or _proxy_of_environment(url)
-    if not text:
-        return None
-    if "://" not in text:
-        raise ProxyUnusable(place, "has no scheme", f"Write http:// before {place}, if that is what it speaks.")
-    try:
-        parts = urlsplit(text)
-        port = parts.port or _PORTS.get(parts.scheme, _SOCKS_PORT)
-    except ValueError:
-        raise ProxyUnusable(place, "is not a URL", _ESCAPES) from None
-    if parts.scheme not in _PROXY_SCHEMES or not parts.hostname:
-        raise ProxyUnusable(place, "is no URL of a proxy", "Use one such as http://proxy.example:3128.")
-    if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ProxyUnusable(place, "has something behind host and port", _ESCAPES)
-    if parts.username and parts.password is None:
-        raise ProxyUnusable(place, "has a user name without a password", "Write user:password@ before the host.")
-    user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    return Proxy(parts.scheme, parts.hostname, port, user, password, place)
-
-
-def _proxy_of_environment(url: str) -> str | None:
-    """What the library would take."""
-    find = _finder()
-    try:
-        found: str | None = None if find is None else find(parse_uri(url))
-    except InvalidURI:  # the dial says so, too
-        return None
-    return found
-
-
-def _finder() -> Callable[[Any], str | None] | None:
-    """The library's own way to find a proxy, which it has moved; version 14 knows none."""
-    for name in ("websockets.proxy", "websockets.uri"):
-        with contextlib.suppress(ImportError):
-            find: Callable[[Any], str | None] | None = getattr(importlib.import_module(name), "get_proxy", None)
-            if find is not None:
-                return find
-    return None
 
 
 # The checks ---------------------------------------------------------------------------------------------------
@@ -170,7 +67,8 @@ def check_tcp(case: Case) -> Finding:
         detail = f"{where} did not answer in {case.wait_s:g} s"
         return trouble("port_silent", detail, host=host, port=port)
     except ConnectionRefusedError:
-        return trouble("port_closed", f"nobody listens on {where}", what=route.what)
+        whom = "the proxy" if route.proxy else "the server"
+        return trouble("port_closed", f"nobody listens on {where}", whom=whom, what=route.what)
     except OSError as error:
         return trouble("no_route", f"{where}: {error.strerror or type(error).__name__}", what=route.what)
     return ok(f"{where} takes connections", ms=_since(begun))
@@ -183,7 +81,7 @@ def check_proxy(case: Case) -> Finding:
     if proxy is None:
         return not_needed("no proxy is set")
     where = f"the proxy {proxy.host}:{proxy.port} ({proxy.place})"
-    if _finder() is None:
+    if finder() is None:
         return trouble("proxy_package", "websockets 14 takes no proxy", requirements="'websockets>=15'")
     begun = time.perf_counter()
     try:
@@ -199,9 +97,13 @@ def check_proxy(case: Case) -> Finding:
     except asyncio.TimeoutError:
         return trouble("proxy_failed", f"{where} did not answer in {case.wait_s:g} s", what=proxy.place)
     except ssl.SSLCertVerificationError as error:
-        return trouble("proxy_certificate", f"{where}: {error.verify_message}")
+        found = trouble("proxy_certificate", f"{where}: {error.verify_message}")
+        return found if error.verify_code in _TROUBLE_OF_CERTIFICATE else untrusted(found)
+    except _NameUnknown as error:
+        detail = f"{where} is given addresses, and this machine has none of {route.host} ({error})"
+        return trouble("proxy_name", detail, scheme="socks5h" if proxy.scheme == "socks5" else "socks4a")
     except (ProxyFailed, OSError, EOFError) as error:
-        why = str(error) if isinstance(error, ProxyFailed) else type(error).__name__
+        why = str(error) if isinstance(error, ProxyFailed) else _in_words(error)
         return trouble("proxy_failed", f"{where}: {why}", what=proxy.place)
     return ok(f"{where} lets us through", ms=_since(begun))
 
@@ -219,17 +121,16 @@ def check_tls(case: Case) -> Finding:
     begun = time.perf_counter()
     try:
         version, ends = asyncio.run(_tls_and_leave(route, case.address, ca_file, case.wait_s))
-    except _CaFileUnusable as error:
-        return trouble("ca_file_unusable", f"{ca_file}: {error}")
+    except CaFileUnusable as error:
+        return trouble("ca_file_unusable", f"{ca_file}: {error}", place="params.ca_file")
     except ssl.SSLCertVerificationError as error:
         name = _TROUBLE_OF_CERTIFICATE.get(error.verify_code, "certificate_unknown")
-        return trouble(name, error.verify_message, host=route.host)
-    except ssl.SSLError as error:
-        return trouble("no_tls", (error.reason or "no TLS").replace("_", " ").lower())
+        found = trouble(name, error.verify_message, host=route.host)
+        return untrusted(found) if name == "certificate_unknown" and ca_file is None else found
     except asyncio.TimeoutError:
         return trouble("no_tls", f"no answer to our TLS in {case.wait_s:g} s")
     except (OSError, EOFError) as error:
-        return trouble("no_tls", f"{type(error).__name__} instead of TLS")
+        return trouble("no_tls", _in_words(error))
     left = (ends - case.world.now()) / 86_400
     detail = f"{version}, certificate valid until {datetime.fromtimestamp(ends, timezone.utc):%Y-%m-%d}"
     if left < ENDING_DAYS:
@@ -237,11 +138,36 @@ def check_tls(case: Case) -> Finding:
     return ok(f"{detail}, trusted by {ca_file or 'the system'}", ms=_since(begun))
 
 
+def wants_certificate(case: Case) -> str:
+    """What a server that wants a certificate of its clients says to us; empty for any other.
+
+    In TLS 1.3 it says so behind the handshake, which is over for us then.
+    """
+    route = route_of(case)
+    try:
+        asyncio.run(asyncio.wait_for(_listen(route, case.address, case.settings.ca_file), case.wait_s))
+    except ssl.SSLError as error:
+        words = _in_words(error)
+        return words if "certificate required" in words else ""
+    except (asyncio.TimeoutError, OSError, EOFError, ProxyLogin, ProxyRefused, ProxyFailed):
+        pass  # whatever it is, it is told already
+    return ""
+
+
 # Doing it -----------------------------------------------------------------------------------------------------
 
 
-class _CaFileUnusable(Exception):
-    """The authorities to trust cannot be read."""
+class _NameUnknown(Exception):
+    """This machine does not know the address of the server, and the proxy wants that."""
+
+
+def _in_words(error: OSError | EOFError) -> str:
+    """What happened to a connection."""
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "no TLS").replace("_", " ").lower()
+    if isinstance(error, (ConnectionError, EOFError)):
+        return "it hung up"
+    return error.strerror or type(error).__name__
 
 
 async def _resolve(host: str, port: int) -> list[str]:
@@ -304,7 +230,12 @@ async def _reach(route: Route, address: str) -> Streams:
     if proxy is None:
         return await asyncio.open_connection(address, route.port)
     tls = await tls_context(None) if proxy.scheme == "https" else None
-    host = (await _resolve(route.host, route.port))[0] if proxy.scheme in ("socks4", "socks5") else route.host
+    host = route.host
+    if proxy.scheme in ("socks4", "socks5"):
+        try:
+            host = (await _resolve(host, route.port))[0]
+        except OSError as error:
+            raise _NameUnknown(error.strerror or "unknown") from None
     return await open_tunnel(proxy, address, host, route.port, tls)
 
 
@@ -313,15 +244,23 @@ async def _tls_and_leave(route: Route, address: str, ca_file: str | None, timeou
     try:
         context = await tls_context(ca_file)
     except OSError as error:
-        why = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror or "it cannot be read"
-        raise _CaFileUnusable(why) from None
+        raise CaFileUnusable(why_unusable(error)) from None
     streams = await asyncio.wait_for(_reach(route, address), timeout_s)
     try:
-        session = await asyncio.wait_for(shake_hands(streams, context, route.host), timeout_s)
+        session = (await asyncio.wait_for(shake_hands(streams, context, route.host), timeout_s)).session
     finally:
         streams[1].transport.abort()
     certificate = session.getpeercert() or {}
     return session.version() or "TLS", ssl.cert_time_to_seconds(str(certificate["notAfter"]))
+
+
+async def _listen(route: Route, address: str, ca_file: str | None) -> None:
+    """Hear what comes first behind the TLS handshake."""
+    streams = await _reach(route, address)
+    try:
+        await hear(streams, await shake_hands(streams, await tls_context(ca_file), route.host))
+    finally:
+        streams[1].transport.abort()
 
 
 def _is_address(host: str) -> bool:

@@ -12,8 +12,10 @@ from ...realtime.rollover import date_of
 from ...telemetry import key_fingerprint
 from ...transport import Endpoint
 from .case import Case
+from .network import wants_certificate
 from .probe import UPGRADED, Seen, look
 from .report import Finding, not_needed, ok, skipped
+from .route import route_of
 from .troubles import TROUBLES, trouble
 from .verdicts import quoted, verdict
 
@@ -42,7 +44,7 @@ def check_handshake(case: Case) -> Finding:
     seen = case.seen = asyncio.run(look(case.options, endpoint, case.wait_s, case.world.now))
     found = _found(case, "handshake")
     if found is not None:
-        return found
+        return _broken_off(case, found) if found.trouble == "no_http" else found
     if seen.status not in (0, UPGRADED):
         return ok(f"answered with HTTP {seen.status}: there is a service, and it refuses us")
     if seen.connect_ms is None:
@@ -52,6 +54,12 @@ def check_handshake(case: Case) -> Finding:
         detail = f"session configured in {needed} ms, and params.connect_timeout_ms is {limit}"
         return trouble("connect_short", detail, needed=needed)
     return ok(f"session configured in {seen.connect_ms:.0f} ms", ms=seen.connect_ms)
+
+
+def _broken_off(case: Case, found: Finding) -> Finding:
+    """*found*, or why a server that speaks TLS did not answer the request within."""
+    said = wants_certificate(case) if route_of(case).secure else ""
+    return trouble("client_certificate", f"the server broke TLS off: {said}") if said else found
 
 
 def _key(case: Case) -> str | None:
@@ -78,11 +86,12 @@ def _key(case: Case) -> str | None:
 def _found(case: Case, check: str) -> Finding | None:
     """What is wrong with the session, if that is for *check* to tell."""
     seen = case.seen
-    found = verdict(seen, _key_place(case)) if seen is not None else None
+    found = verdict(seen, key_place(case)) if seen is not None else None
     return found if found is not None and TROUBLES[found.trouble].check == check else None
 
 
-def _key_place(case: Case) -> str:
+def key_place(case: Case) -> str:
+    """Where the key that is sent was written."""
     if case.settings.api_key_command is not None:
         return "params.api_key_command"
     if case.settings.api_key is None:
@@ -103,7 +112,7 @@ def check_key(case: Case) -> Finding:
         return not_needed("none was sent, and none was asked for")
     key = case.settings.connection.api_key
     mark = f" ({key_fingerprint(key)})" if key else ""
-    return ok(f"the one of {_key_place(case)}{mark} is taken")
+    return ok(f"the one of {key_place(case)}{mark} is taken")
 
 
 def check_account(case: Case) -> Finding:

@@ -13,17 +13,20 @@ from pathlib import Path
 
 import soundfile
 
+from ...realtime.errors import OTHER, Where, row_of
 from ...realtime.language import primary_subtag
 from ..transcription.audio_input import AudioInput
 from ..transcription.graphs import TranscriptionGraph
 from ..transcription.job import Job
 from ..transcription.pacing import Pacer, block_ms
 from ..transcription.runner import run_job
-from ..transcription.transcript import Transcript
+from ..transcription.transcript import Transcript, vendor_code
 from .case import Case
+from .probe import Seen
 from .report import Finding, ok, skipped
+from .session_checks import key_place
 from .troubles import trouble
-from .verdicts import quoted
+from .verdicts import named, quoted
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 SAMPLE = "weather"
@@ -76,13 +79,12 @@ def check_speech(case: Case) -> Finding:
 def judge(case: Case, sample: Sample, transcript: Transcript, watch: _Watch) -> Finding:
     """What came of it."""
     if transcript.problem is not None:
-        advice = "See what failed above; -v shows what the extension says, and --timeout gives it more time."
-        return trouble("not_transcribed", quoted(transcript.problem), advice=advice)
+        return _failed(case, "not_transcribed", transcript.problem, transcript)
     said, heard = _words(sample.text), _words(transcript.text)
     right = sum((Counter(said) & Counter(heard)).values())
     english = primary_subtag(case.settings.language or _LANGUAGE) == _LANGUAGE
     if not heard and english:
-        return trouble("no_text", f"{sample.audio.duration_ms / 1000:.1f} s of speech, and no word")
+        return _failed(case, "no_text", f"{sample.audio.duration_ms / 1000:.1f} s of speech, and no word", transcript)
     text = f'"{transcript.text}", {right} of {len(said)} words'
     if transcript.language != "und":
         text += f", {transcript.language}"
@@ -101,6 +103,28 @@ def judge(case: Case, sample: Sample, transcript: Transcript, watch: _Watch) -> 
     if watch.late_s > SLOW_S:
         return trouble("slow_text", detail)
     return ok(detail, ms=watch.late_s * 1000)
+
+
+def _failed(case: Case, name: str, what: str, transcript: Transcript) -> Finding:
+    """*what* went wrong, with the first and the last that the service said; it is *name* unless that says more."""
+    told = transcript.causes
+    said = dict.fromkeys(str(error.get("message", "")) for error in (*told[:1], *told[-1:]))
+    detail = quoted("; ".join([what, *said]))
+    for error in told:
+        found = named(vendor_code(error), case.seen or Seen(), detail, key_place(case))
+        if found is not None:
+            return found
+    return trouble(name, detail, advice=_advice(vendor_code(told[-1]) if told else ""))
+
+
+def _advice(code: str) -> str:
+    """What to do after *code* was all that the service said; it may have said nothing."""
+    if not code:
+        return "-v shows what the extension says; --timeout gives a server that is only slow more time."
+    row = row_of(Where.CLOSE, code)
+    known = OTHER not in row.codes and row.remedy != "Nothing."
+    more = row.remedy.replace("`", "") + " " if known else ""
+    return f"{more}The server's own log may say more; -v shows what the extension says."
 
 
 def _for_the_sample(graph: TranscriptionGraph, timeout_s: float) -> TranscriptionGraph:
@@ -140,7 +164,7 @@ class _Watch(Pacer):
             self._answered_at = time.monotonic()
 
     def setback(self, message: str) -> None:
-        """See `runner.Watcher`."""
+        """See `runner.Watcher`. The transcript keeps all of them, for the end."""
 
     @property
     def late_s(self) -> float | None:

@@ -60,7 +60,7 @@ _ALL = (
     Trouble("name_late", "dns", _FAIL, "No name server answers.",
             "Check this machine's name servers and its network."),
     Trouble("port_closed", "tcp", _FAIL, "The machine is there and nobody listens on the port.",
-            "Start the server, or correct the port in {what}."),
+            "Start {whom}, or correct the port in {what}."),
     Trouble("port_silent", "tcp", _FAIL, "Nothing answers: the machine is off, or a firewall swallows it.",
             "Check that {host} may be reached from here on port {port}; a proxy goes into params.proxy."),
     Trouble("no_route", "tcp", _FAIL, "There is no way to that machine.",
@@ -71,6 +71,9 @@ _ALL = (
             "Ask whoever runs the proxy to allow CONNECT to {host}:{port}, or go around it with NO_PROXY={host}."),
     Trouble("proxy_failed", "proxy", _FAIL, "What is taken for a proxy does not behave like one.",
             "Check the scheme, the host and the port of {what}."),
+    Trouble("proxy_name", "proxy", _FAIL, "This kind of proxy is given an address, and this machine does not know the "
+            "server's name.",
+            "Check the host in params.base_url; a proxy that can look the name up itself is written {scheme}://."),
     Trouble("proxy_certificate", "proxy", _FAIL, "An https proxy shows a certificate that the system does not trust, "
             "or of another name.",
             "Name the PEM file of its authority in SSL_CERT_FILE (params.ca_file is for the server), or use an http:// "
@@ -90,8 +93,8 @@ _ALL = (
             "Name the PEM file of that authority in params.ca_file (or SSL_CERT_FILE)."),
     Trouble("certificate_ending", "tls", _WARN, "The certificate runs out within two weeks.",
             "Renew it before that day."),
-    Trouble("ca_file_unusable", "tls", _FAIL, "The file of certificates to trust cannot be used.",
-            "Name a PEM file with certificates in params.ca_file."),
+    Trouble("ca_file_unusable", "tls", _FAIL, "The file, or folder, of certificates to trust cannot be used.",
+            "Name a PEM file with certificates in {place} (a folder with them in SSL_CERT_DIR), or remove it."),
     Trouble("no_tls", "tls", _FAIL, "What listens there does not speak TLS, or breaks it off.",
             "Use ws:// in params.base_url if the server has no TLS; else check its port."),
     Trouble("tls_in_tls", "tls", _FAIL, "An https proxy before a wss:// server is TLS inside of TLS, which "
@@ -109,11 +112,14 @@ _ALL = (
             "server_error).",
             "Ask again in a minute; if it lasts, look at the service's status page."),
     Trouble("redirected", "handshake", _FAIL, "The server sends us elsewhere; the extension does not take the key "
-            "there.", "If you trust it, use {location} in params.base_url."),
+            "there.", "{advice}"),
     Trouble("no_websocket", "handshake", _FAIL, "It answers like a web server and does not upgrade to a WebSocket.",
             "{advice}"),
     Trouble("no_http", "handshake", _FAIL, "What listens there does not speak HTTP, or hangs up.",
             "Check host and port in params.base_url."),
+    Trouble("client_certificate", "handshake", _FAIL, "The server wants a certificate of whoever connects.",
+            "The extension has no certificate of its own: have the server ask for none, or put a proxy that has one "
+            "before it."),
     Trouble("handshake_late", "handshake", _FAIL, "The connection stands and the handshake is not answered.",
             "Restart the server; give one that is slow more with --timeout and params.connect_timeout_ms."),
     Trouble("mute", "handshake", _FAIL, "It is a WebSocket and says nothing: no Realtime service, or one that loads "

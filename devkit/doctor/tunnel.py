@@ -7,10 +7,10 @@ import base64
 import importlib
 import socket
 import ssl
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from .network import Proxy
+    from .route import Proxy
 
 _CHUNK = 16 * 1024
 _LOGIN_NEEDED = 407
@@ -52,7 +52,14 @@ async def open_tunnel(proxy: Proxy, address: str, host: str, port: int, tls: ssl
     return reader, writer
 
 
-async def shake_hands(streams: Streams, context: ssl.SSLContext, host: str) -> ssl.SSLObject:
+class Tls(NamedTuple):
+    """TLS on a connection, and what was received of it."""
+
+    session: ssl.SSLObject
+    incoming: ssl.MemoryBIO
+
+
+async def shake_hands(streams: Streams, context: ssl.SSLContext, host: str) -> Tls:
     """TLS on whatever *streams* go through, TLS of a proxy's included; asyncio's own way hides why that fails.
 
     Raises ssl.SSLError, OSError.
@@ -71,7 +78,21 @@ async def shake_hands(streams: Streams, context: ssl.SSLContext, host: str) -> s
             incoming.write(data)
         else:
             writer.write(outgoing.read())
-            return session
+            return Tls(session, incoming)
+
+
+async def hear(streams: Streams, tls: Tls) -> None:
+    """Wait for the first word, or the end, behind a handshake. Raises ssl.SSLError for an alert, and OSError."""
+    while True:
+        try:
+            tls.session.read(1)
+        except ssl.SSLWantReadError:
+            data = await streams[0].read(_CHUNK)
+            if not data:
+                return
+            tls.incoming.write(data)
+        else:
+            return
 
 
 def _connect_request(proxy: Proxy, host: str, port: int) -> bytes:
@@ -112,6 +133,8 @@ async def _through_socks(proxy: Proxy, address: str, host: str, port: int) -> so
         if code is None:
             raise ProxyFailed("it does not speak SOCKS") from None
         raise ProxyRefused(f"SOCKS error {code}") from None
-    except (socks.ProxyConnectionError, socks.ProxyTimeoutError) as error:
-        raise ProxyFailed(type(error).__name__) from None
+    except socks.ProxyConnectionError:
+        raise ProxyFailed("it hung up") from None
+    except socks.ProxyTimeoutError:
+        raise ProxyFailed("it did not answer") from None
     return opened

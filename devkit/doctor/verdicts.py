@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ...realtime.endpoint import display_url
+from ...realtime.endpoint import display_url, host_of
 from ...realtime.errors import OTHER, TABLE, Outcome, Where, row_of, row_of_ending
 from .probe import UPGRADED, Seen
 from .report import Finding
@@ -36,6 +36,7 @@ _KEY = re.compile(
     r"|\btoken\b.{0,30}\b(?:invalid|expired|missing|rejected|refused)",
     re.IGNORECASE,
 )
+_PATH = "Check the path in params.base_url; it usually ends in /v1."
 _BY_STATUS = {403: "forbidden", 404: "path_wrong", 429: "overloaded"}
 _UNAUTHORIZED = (401, 407)
 _LIMITED = 429
@@ -56,6 +57,8 @@ def verdict(seen: Seen, key_place: str) -> Finding | None:
     if seen.status == 0:
         if ended is None or ended.code == "timeout":
             return trouble("handshake_late", "the handshake has no answer")
+        if "redirects" in seen.reason:
+            return trouble("redirected", seen.reason, advice=_PATH)
         return trouble("no_http", seen.reason or ended.reason)
     return _refused_behind_the_upgrade(seen, key_place)
 
@@ -65,7 +68,7 @@ def _refused_by_http(seen: Seen, key_place: str) -> Finding:
     code = str(error.get("code") or error.get("type") or "")
     said = quoted(": ".join(str(error[name]) for name in ("code", "message") if error.get(name)))
     detail = f"HTTP {seen.status}" + (f", {said}" if said else "")
-    if found := _named(code, seen, detail, key_place):
+    if found := named(code, seen, detail, key_place):
         return found
     words = _LINK.sub("", said)
     if seen.status in (*_UNAUTHORIZED, 403, _LIMITED) and (found := _by_words(words, detail, seen.status)):
@@ -78,8 +81,12 @@ def _refused_by_http(seen: Seen, key_place: str) -> Finding:
         return trouble("service_down", detail)
     if 300 <= seen.status < 400:
         location = next((value for name, value in seen.headers.items() if name.lower() == "location"), "")
+        if not host_of(location):
+            return trouble("redirected", f"{detail}, and it names no address to go to", advice=_PATH)
         target = display_url(location)
-        return trouble("redirected", f"{detail}, to {target}", location=target)
+        return trouble(
+            "redirected", f"{detail}, to {target}", advice=f"If you trust it, use {target} in params.base_url."
+        )
     return trouble("no_websocket", detail, advice=row_of(Where.HTTP, str(seen.status)).remedy.replace("`", ""))
 
 
@@ -100,7 +107,7 @@ def _refused_behind_the_upgrade(seen: Seen, key_place: str) -> Finding:
     closed, reason = (ended.code, quoted(ended.reason)) if ended else ("", "")
     detail = detail or " ".join(part for part in (f"closed with {closed}" if closed.isdigit() else "", reason) if part)
     for name in (code, reason.rpartition(".")[2]):
-        if found := _named(name, seen, detail, key_place):
+        if found := named(name, seen, detail, key_place):
             return found
     words = _LINK.sub("", f"{code} {detail}")
     if found := _by_words(words, detail):
@@ -132,7 +139,7 @@ def quoted(text: str) -> str:
     return _ACCOUNT_ID.sub("***", _HALF_MASKED.sub("***", text))
 
 
-def _named(code: str, seen: Seen, detail: str, key_place: str) -> Finding | None:
+def named(code: str, seen: Seen, detail: str, key_place: str) -> Finding | None:
     """What *code* says by itself: what else stands in a message may be about anything."""
     name = _TROUBLE_OF_CODE.get(code, "config_refused" if code in _CONFIGURED else "")
     if name == "key_refused":

@@ -10,9 +10,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ...config import OpenAIASRConfig
+from ...config_spelling import normalise
 from ...realtime.errors import ConfigurationError
 from .failure import wrong_use
 from .graphs import TranscriptionGraph
+from .nodes import SOURCE_ADDON
 
 MAX_SPEED = 4.0
 "Times real time at which audio goes to a server that is not on this machine, unless --speed says otherwise."
@@ -87,6 +89,13 @@ def keep_off_proxies(host: str) -> None:
 def configuration(graph: TranscriptionGraph) -> OpenAIASRConfig:
     """The recogniser's configuration, as it will read it. Raises ConfigurationError for one that cannot work."""
     return OpenAIASRConfig.load(properties_of(graph)).config
+
+
+def encoding_of_frames(graph: TranscriptionGraph) -> str:
+    """How our source must send its audio: as the recogniser reads it, unless another extension takes it first."""
+    if not graph.is_ours or any(name != graph.recogniser for name in graph.fed_by(SOURCE_ADDON)):
+        return "pcm16"
+    return str(normalise(properties_of(graph), os.environ).values.get("input_encoding") or "pcm16")
 
 
 def properties_of(graph: TranscriptionGraph) -> dict[str, Any]:

@@ -41,6 +41,17 @@ class TranscriptionGraph:
         """Whether the recogniser is this extension."""
         return bool(self.node["addon"] == OUR_ADDON)
 
+    def fed_by(self, addon: str) -> list[str]:
+        """Names of the nodes that the audio of *addon*'s nodes goes to."""
+        sources = {node["name"] for node in self.graph["nodes"] if node["addon"] == addon}
+        flows = [
+            flow
+            for connection in _objects(self.graph["connections"])
+            if connection.get("extension") in sources
+            for flow in _objects(connection.get("audio_frame"))
+        ]
+        return [str(dest.get("extension")) for flow in flows for dest in _objects(flow.get("dest"))]
+
     def set_param(self, path: str, value: Any) -> None:
         """Set `params.<path>` of the recogniser's property; *path* is dotted. Any other spelling of it goes.
 
@@ -86,6 +97,11 @@ class TranscriptionGraph:
         # All nodes stop before any is taken down, so that the sink hears the recogniser's last metrics.
         entry = {"name": GRAPH_NAME, "auto_start": True, "sync_stop_before_deinit": True, "graph": self.graph}
         return {"ten": {"predefined_graphs": [entry]}}
+
+
+def _objects(value: Any) -> list[Json]:
+    """What of a list can be looked into; a graph that is not as it must be is for the host to refuse."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _at(value: Any, place: Place) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 from ten_runtime import AsyncExtension, AsyncTenEnv, AudioFrame, Data
 from typing_extensions import Self
 
+from ...audio.g711 import ENCODERS
 from .failure import CommandError
 from .job import FinalizeSent, Job, Received, SourceFailed
 
@@ -34,16 +35,20 @@ class FileSource(AsyncExtension):
     """
 
     _job: Job
+    _encoding: str
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self._task: asyncio.Task[None] | None = None
 
     @classmethod
-    def of_job(cls, job: Job, name: str) -> Self:
-        """The source of *job*, in a node called *name*. (TEN constructs extensions with a name and no more.)"""
+    def of_job(cls, job: Job, encoding: str, name: str) -> Self:
+        """The source of *job*, in a node called *name*; *encoding* of its frames as in `input_encoding`.
+
+        (TEN constructs extensions with a name and no more.)
+        """
         source = cls(name)
-        source._job = job
+        source._job, source._encoding = job, encoding
         return source
 
     async def on_start(self, ten_env: AsyncTenEnv) -> None:
@@ -82,7 +87,8 @@ class FileSource(AsyncExtension):
         for block in audio.blocks(job.block_ms):
             # Also when no time is left to wait: this gives the other extensions their turn.
             await asyncio.sleep(pacer.delay(loop.time()))
-            await ten_env.send_audio_frame(audio_frame(block, audio.sample_rate, audio.channels, metadata))
+            frame = audio_frame(block, audio.sample_rate, audio.channels, metadata, self._encoding)
+            await ten_env.send_audio_frame(frame)
             pacer.sent(1000 * len(block) / (2 * audio.channels * audio.sample_rate), loop.time())
 
 
@@ -103,17 +109,20 @@ class TranscriptSink(AsyncExtension):
         self._take(Received(data.get_name(), _payload(data)))
 
 
-def audio_frame(pcm: bytes, sample_rate: int, channels: int, metadata: str) -> AudioFrame:
-    """A `pcm_frame` of interleaved s16le with *metadata* (JSON)."""
+def audio_frame(pcm: bytes, sample_rate: int, channels: int, metadata: str, encoding: str = "pcm16") -> AudioFrame:
+    """A `pcm_frame` of interleaved s16le with *metadata* (JSON); it goes out in *encoding*."""
+    encode = ENCODERS.get(encoding)
+    width = 2 if encode is None else 1
+    sound = pcm if encode is None else encode(pcm)
     frame = AudioFrame.create(AUDIO_FRAME)
     frame.set_sample_rate(sample_rate)
     frame.set_number_of_channels(channels)
-    frame.set_bytes_per_sample(2)
-    frame.set_samples_per_channel(len(pcm) // (2 * channels))
+    frame.set_bytes_per_sample(width)
+    frame.set_samples_per_channel(len(sound) // (width * channels))
     frame.set_property_from_json("metadata", metadata)
-    frame.alloc_buf(len(pcm))
+    frame.alloc_buf(len(sound))
     view = frame.lock_buf()
-    view[:] = pcm
+    view[:] = sound
     frame.unlock_buf(view)
     return frame
 

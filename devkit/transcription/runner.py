@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from ..host.app import Host
+from .destination import encoding_of_frames
 from .graphs import TranscriptionGraph
 from .job import FinalizeSent, Happening, Job, Received, SourceFailed
 from .nodes import SINK_ADDON, SOURCE_ADDON, FileSource, TranscriptSink
@@ -118,7 +119,7 @@ def run_job(graph: TranscriptionGraph, job: Job, *, timeout_s: float, watcher: W
     host = Host(
         graph.app_property(),
         addons={
-            SOURCE_ADDON: functools.partial(FileSource.of_job, job),
+            SOURCE_ADDON: functools.partial(FileSource.of_job, job, encoding_of_frames(graph)),
             SINK_ADDON: functools.partial(TranscriptSink.handing_to, job.happenings.put),
         },
     )

@@ -13,6 +13,8 @@ from .nodes import vendor_metrics
 FATAL = -1000
 TIMED_OUT = "finalize_timeout"
 "Vendor code of the error that says a finalize was answered before all its text had come."
+CONSEQUENCES = frozenset({TIMED_OUT, "vendor_failed", "item_failed", "no_transcript", "stopped"})
+"Vendor codes of errors that say what became of the audio, and not why."
 SHORTFALL_MS = 100
 "Audio the recogniser may fall short of what was sent: less than the last frames of a conversion."
 _UNSPACED = ("zh", "ja", "th", "lo", "km", "my", "yue")
@@ -142,6 +144,11 @@ class Transcript:
         """The error after which the extension does nothing any more."""
         return next((error for error in self.errors if error.get("code") == FATAL), None)
 
+    @property
+    def causes(self) -> list[dict[str, Any]]:
+        """The errors that say why."""
+        return [error for error in self.errors if vendor_code(error) not in CONSEQUENCES]
+
     def shortfall(self) -> str | None:
         """After a run that was answered: why the transcript is not complete, or None when it is.
 
@@ -152,7 +159,8 @@ class Transcript:
         if self.lost_ms:
             return f"{self.lost_ms / 1000:.1f} s of the audio could not be transcribed"
         if any(vendor_code(error) == TIMED_OUT for error in self.errors):
-            return "the recogniser did not finish in time: give it more with --timeout"
+            late = "the recogniser did not finish in time"
+            return f"{late}, after an error" if self.causes else f"{late}: give it more with --timeout"
         if accepted_ms is not None and accepted_ms + SHORTFALL_MS < self.duration_ms:
             return f"only {accepted_ms / 1000:.1f} s of the audio reached the recogniser"
         if not self.finals and not self.metrics.get("actual_send") and accepted_ms is None:

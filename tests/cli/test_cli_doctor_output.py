@@ -214,7 +214,7 @@ def test_the_environments_proxy_is_the_one_that_is_asked(examine: Callable[[Make
 
     examined = examine(make)
     assert examined.code == 0 and asked
-    assert "the environment's proxy" in examined.checks["proxy"]["detail"]
+    assert "(ws_proxy)" in examined.checks["proxy"]["detail"]
 
 
 @pytest.mark.parametrize("end", ["/word", "?word", "#word"])

@@ -10,6 +10,7 @@ import pytest
 from ten_packages.extension.openai_asr_python.config_spelling import known_places, normalise, places_of
 from ten_packages.extension.openai_asr_python.devkit.transcription.destination import (
     destination_of,
+    encoding_of_frames,
     is_on_this_machine,
     properties_of,
 )
@@ -83,6 +84,21 @@ def test_ends_that_a_graph_places_itself_are_left_where_they_are() -> None:
     graph = with_ends(mine)
     assert len(graph.graph["nodes"]) == 4
     assert links(graph.graph) == set()
+
+
+@pytest.mark.parametrize(
+    ("first", "encoding"), [("stt", "g711_alaw"), ("filter", "pcm16"), (None, "g711_alaw")], ids=str
+)
+def test_our_source_sends_what_the_recogniser_reads_unless_another_node_is_between(
+    first: str | None, encoding: str
+) -> None:
+    nodes = [node("stt", "openai_asr_python", params={"input_encoding": "g711_alaw"}), node("filter", "denoiser")]
+    sound = [{"name": "pcm_frame", "dest": [{"extension": first}]}]
+    placed = {
+        "nodes": [node("in", "openai_asr_file_source"), *nodes],
+        "connections": [{"extension": "in", "audio_frame": sound}],
+    }
+    assert encoding_of_frames(with_ends(placed if first else {"nodes": nodes})) == encoding
 
 
 @pytest.mark.parametrize(

@@ -336,7 +336,7 @@ def test_wrong_use_is_told_before_anything_starts(cli: Callable[..., Any], tmp_p
         ((*sound, "--output", tmp_path / "none" / "x.txt"), "x.txt cannot be written: No such file or directory"),
         ((*sound, "--output", tmp_path / "file" / "x.txt"), "x.txt cannot be written: Not a directory"),
         ((*sound, "--output", tmp_path / "x.txt", "--output", tmp_path / "x.txt"), "the same file is named twice"),
-        ((*sound, "--seconds", "0"), "--seconds 0: it must be above 0"),
+        ((*sound, "--seconds", "0"), "--seconds 0: it must be a number of seconds above 0"),
         ((*sound, "--url", "ws://127.0.0.1:1"), "leave one of them out"),
         ((*sound, "--device", "1"), "--file-as-mic takes the place of --device"),
         (("--local", "--file-as-mic", tmp_path / "none.wav"), "none.wav: there is no such file"),

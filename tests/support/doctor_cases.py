@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from doctor_lab import HERE, Authority, answering, beside, tls_front
-from raw_proxies import http_proxy
+from raw_proxies import http_proxy, socks5_proxy
 from ten_packages.extension.openai_asr_python.devkit.cli.doctor import DoctorRequest
 from ten_packages.extension.openai_asr_python.devkit.doctor.case import World
 from ten_packages.extension.openai_asr_python.devkit.doctor.installed import Package, our_requirements
@@ -81,11 +81,16 @@ class Lab:
         model = {"input_audio_transcription": {"model": QUICK[0]}}
         return self.graph({"base_url": self.server(), **model, **params})
 
-    def tls(self, address: str = HERE, days: int = 90, trusted: bool = True, host: str = HERE) -> DoctorRequest:
-        """A local server behind TLS, with a certificate for *address*, asked for as *host*."""
+    def tls(
+        self, address: str = HERE, days: int = 90, trusted: bool = True, host: str = HERE, mutual: bool = False
+    ) -> DoctorRequest:
+        """A local server behind TLS, with a certificate for *address*, asked for as *host*.
+
+        *mutual*: it wants a certificate of its clients.
+        """
         port = int(self.server().split(":")[2].split("/")[0])
         certificate = self.authority().certificate(address, days)
-        front = self.stack.enter_context(tls_front(port, certificate))
+        front = self.stack.enter_context(tls_front(port, certificate, self.authority().file if mutual else None))
         ca_file = {"ca_file": str(self.authority().file)} if trusted else {}
         return self.params(base_url=f"wss://{host}:{front}/v1", **ca_file)
 
@@ -103,6 +108,11 @@ class Lab:
         self.patch.setenv("SSL_CERT_FILE", str(self.authority().file))
         port = self.stack.enter_context(beside(functools.partial(http_proxy, [], tls=context)))
         return self.changed(request, proxy=f"https://{HERE}:{port}")
+
+    def socks(self, request: DoctorRequest) -> DoctorRequest:
+        """The same behind a SOCKS5 proxy that is given addresses."""
+        port = self.stack.enter_context(beside(functools.partial(socks5_proxy, [], user=f"me:{CANARY}")))
+        return self.changed(request, proxy=f"socks5://me:{CANARY}@{HERE}:{port}")
 
     def proxy(self, login: str, *, wanted: str = "", answer: bytes | None = None) -> DoctorRequest:
         """A local server behind a proxy that wants the login *wanted*, or gives everybody *answer*."""
@@ -179,6 +189,14 @@ def _named(host: str) -> Make:
     def made(lab: Lab) -> DoctorRequest:
         lab.names["asr.test"] = HERE
         return lab.tls("asr.test", host=host)
+
+    return made
+
+
+def _known_here(host: str) -> Make:
+    def made(lab: Lab) -> DoctorRequest:
+        lab.names["asr.test"] = HERE
+        return lab.socks(lab.tls(host, host=host))
 
     return made
 
@@ -261,7 +279,7 @@ PAIRS: tuple[Pair, ...] = (
          "ten_packages/extension/other_asr/requirements.txt"),
     Pair("property_wrong", lambda lab: lab.params(turn_detection={"threshold": 7}),
          lambda lab: lab.params(turn_detection={"threshold": 0.7}), "params.turn_detection.threshold: use a number"),
-    Pair("proxy_url", _proxied("{}"), _proxied("http://{}"), "Write http:// before the environment's proxy"),
+    Pair("proxy_url", _proxied("{}"), _proxied("http://{}"), "Write http:// before ws_proxy"),
     Pair("property_unknown", lambda lab: lab.params(comit_timeout_ms=5000),
          lambda lab: lab.params(commit_timeout_ms=5000), "did you mean params.commit_timeout_ms?"),
     Pair("property_doubtful", lambda lab: lab.params(language="invalid-language"),
@@ -283,6 +301,7 @@ PAIRS: tuple[Pair, ...] = (
          "allow CONNECT to 127.0.0.1"),
     Pair("proxy_failed", lambda lab: lab.proxy("", answer=b"220 mail.test ESMTP\r\n\r\n"), lambda lab: lab.proxy(""),
          "port of params.proxy"),
+    Pair("proxy_name", _known_here("nowhere.test"), _known_here("asr.test"), "socks5h://"),
     Pair("proxy_certificate", _behind_https_proxy(trusted=False), _behind_https_proxy(trusted=True), "SSL_CERT_FILE"),
     Pair("plain_text", _far, lambda lab: lab.tls(), "wss://"),
     Pair("certificate_expired", lambda lab: lab.tls(days=-1), lambda lab: lab.tls(), "Renew it"),
@@ -298,6 +317,7 @@ PAIRS: tuple[Pair, ...] = (
     Pair("redirected", lambda lab: lab.ask(lab.answering(f"HTTP/1.1 302 Found\r\nLocation: http://x.test/v1?key={KEY}")),
          plain, "http://x.test/v1"),
     Pair("no_http", lambda lab: lab.ask(lab.answering("220 mail.test ESMTP")), plain, "host and port"),
+    Pair("client_certificate", lambda lab: lab.tls(mutual=True), lambda lab: lab.tls(), "of its own"),
     Pair("handshake_late", _deaf, plain, "--timeout"),
     Pair("mute", _faulty("mute", soon=True), plain, "--timeout"),
     Pair("connect_short", _slow(200), _slow(5000), "params.connect_timeout_ms well above"),
@@ -316,6 +336,6 @@ PAIRS: tuple[Pair, ...] = (
     Pair("no_pong", _faulty("no-pong", soon=True), plain, "control frames"),
     Pair("clock_wrong", _then(plain, now=lambda: time.time() + 90), plain, "NTP"),
     Pair("no_text", lambda lab: lab.speak("empty-final", line=""), lambda lab: lab.speak(), "Check the model"),
-    Pair("not_transcribed", lambda lab: lab.speak("fail-item"), lambda lab: lab.speak(), "-v"),
+    Pair("not_transcribed", lambda lab: lab.speak("fail-item:code=overloaded"), lambda lab: lab.speak(), "-v"),
     Pair("few_words", lambda lab: lab.speak(line="Das Wetter ist so"), lambda lab: lab.speak(), "English"),
 )  # fmt: skip

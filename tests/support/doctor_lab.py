@@ -73,11 +73,33 @@ async def answering(answer: bytes) -> AsyncIterator[int]:
         server.close()
 
 
+@contextlib.asynccontextmanager
+async def hanging_up() -> AsyncIterator[int]:
+    """Port of somebody who hears the first byte and goes."""
+
+    async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            await reader.read(1)
+        writer.close()
+
+    server = await asyncio.start_server(leave, HERE, 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
 @contextlib.contextmanager
-def tls_front(port: int, certificate: tuple[Path, Path]) -> Iterator[int]:
-    """Port of TLS with *certificate* before the plain *port*; a thread for each connection."""
+def tls_front(port: int, certificate: tuple[Path, Path], of_clients: Path | None = None) -> Iterator[int]:
+    """Port of TLS with *certificate* before the plain *port*; a thread for each connection.
+
+    *of_clients*: the authority of the certificates that clients must have.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
+    if of_clients is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(of_clients)
     threads: list[threading.Thread] = []
     opened: list[socket.socket] = []
 
