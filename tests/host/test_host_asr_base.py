@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from ten_ai_base.struct import ASRWord
 from ten_ai_base.timeline import AudioTimeline
 from ten_ai_base.utils import encrypt
 from ten_runtime import AsyncExtensionTester, AudioFrame, Cmd, Data, StatusCode
+from ten_runtime._threads import shared_loop
 
 API = {"interface": [{"import_uri": "../../system/ten_ai_base/api/asr-interface.json"}]}
 
@@ -183,6 +185,19 @@ def test_the_next_turn_has_a_new_id(rig) -> None:
 
     results = rig.run(Ordered(), Twice).of("asr_result")
     assert [result["id"] == results[0]["id"] for result in results] == [True, True, True, False]
+
+
+def test_nothing_of_it_goes_on_in_the_loop_when_its_graph_has_ended(rig) -> None:
+    """Other graphs keep the loop, and asyncio complains of a task that is forgotten while it waits."""
+    kept = shared_loop.acquire()
+    try:
+        rig.run(Ordered(), Recogniser)
+        deadline = time.monotonic() + 5
+        while left := asyncio.all_tasks(kept.loop):
+            assert time.monotonic() < deadline, left
+            time.sleep(0.01)
+    finally:
+        shared_loop.release()
 
 
 def test_stopping_reports_what_was_sent(rig) -> None:

@@ -125,6 +125,11 @@ class ASRBase(AsyncExtension):
             self.audio_actual_send_metrics_task = None
         await self._report_sent()
 
+    async def on_deinit(self, ten_env: AsyncTenEnv) -> None:
+        """End what waits for frames. In ten_ai_base it waits until its process ends; here processes outlive graphs."""
+        if self._consumer_task is not None:
+            self._consumer_task.cancel()
+
     async def on_audio_frame(self, ten_env: AsyncTenEnv, audio_frame: AudioFrame) -> None:
         await self.audio_frames_queue.put(audio_frame)
 
