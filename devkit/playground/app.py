@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
@@ -17,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from ...realtime.dialects.choice import DialectChoice
 from ...realtime.models import MODEL_FAMILIES, ModelRules, shutdown_notice
 from ..transcription.destination import Destination, configuration
 from ..transcription.graphs import TranscriptionGraph
@@ -65,7 +65,7 @@ class Playground:
         self._access = access
         self._tls = tls
         self._max_pages = max_pages
-        self._target, cut_note = _way_to(graph)
+        self._target, cut_note = way_to(graph)
         self.hello = {
             "type": "hello",
             "version": version,
@@ -110,15 +110,16 @@ class Playground:
         is_socket = connection.scope["type"] == "websocket"
         if is_socket and not self._access.is_own_origin(connection.headers.get("origin"), host):
             return PlainTextResponse("", 403)
-        if self._access.admits(connection.cookies.get(self._cookie(connection))):
-            return None
         brought = connection.query_params.get("token")
-        if not is_socket and connection.url.path == "/" and brought is not None and self._access.admits(brought):
-            # Into a cookie, and out of the address bar, the history and every Referer.
+        opens = not is_socket and connection.url.path == "/" and self._access.token is not None
+        if opens and brought is not None and self._access.admits(brought):
+            # Into a cookie, and out of the address bar, the history and every Referer: each time it is brought.
             response = RedirectResponse("/", 303)
             cookie = self._cookie(connection)
             response.set_cookie(cookie, brought, httponly=True, samesite="lax", secure=self._tls, path="/")
             return response
+        if self._access.admits(connection.cookies.get(self._cookie(connection))):
+            return None
         return PlainTextResponse(_NO_TOKEN, 401)
 
     @staticmethod
@@ -149,19 +150,18 @@ class Playground:
         return Recording(self._graph, relay, sample_rate=sample_rate, settings=settings, take=take)
 
 
-def _way_to(graph: TranscriptionGraph) -> tuple[tuple[str, int] | None, str]:
+def way_to(graph: TranscriptionGraph) -> tuple[tuple[str, int] | None, str]:
     """Host and port for a relay; None where there can be none, and why."""
-    config = configuration(graph)
-    settings = config.connection
+    settings = configuration(graph).connection
     try:
         from websockets.proxy import get_proxy
         from websockets.uri import parse_uri
     except ImportError:
         return None, "Cutting needs websockets 15 or later: pip install 'websockets>=15'"
-    if settings.proxy is not None or get_proxy(parse_uri(settings.base_url)) is not None:
+    dialled = parse_uri(DialectChoice(settings.dialect, settings.base_url).url(settings.model))
+    if settings.proxy is not None or get_proxy(dialled) is not None:
         return None, "The way to the server is a proxy; it cannot be cut from here."
-    parts = urlsplit(settings.base_url)
-    return (parts.hostname or "", parts.port or (443 if parts.scheme == "wss" else 80)), ""
+    return (dialled.host, dialled.port), ""
 
 
 def _model(rules: ModelRules) -> dict[str, Any]:

@@ -6,14 +6,16 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, NoReturn
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ..transcription.job import Received
+from ..transcription.live import Update
 from ..transcription.transcript import FATAL
-from .recording import Recording, WrongRequest, check_settings
+from .recording import Recording, TooLarge, WrongRequest, check_settings
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,8 @@ class Page:
         self._hello = hello
         self._new_recording = new_recording
         self._recording: Recording | None = None
+        self._kept: Recording | None = None
+        "What an export is made of: the newest recording that reached the server; the first until one has."
         self._ending: asyncio.Future[None] | None = None
         "The end of it, once that has begun."
         self._out: asyncio.Queue[Json] = asyncio.Queue()
@@ -90,10 +94,12 @@ class Page:
                     await self._answer(received.get("text") or "")
             except WrongRequest as error:
                 self._problem(f"{error}.")
+            except RecursionError:
+                self._problem("a message of the page is nested too deeply.")
 
     async def _answer(self, text: str) -> None:
         try:
-            request = json.loads(text)
+            request = json.loads(text, parse_constant=_no_number, parse_float=_finite)
         except ValueError:
             raise WrongRequest("a message of the page is not JSON") from None
         kind = request.get("type") if isinstance(request, dict) else None
@@ -118,14 +124,17 @@ class Page:
         if self._recording is not None:
             await self._end(self._recording, last_words=False)
         self._recording, self._ending = recording, None
+        self._kept = self._kept or recording
         session_id = await recording.start()
         self._say({"type": "started", "session_id": session_id})
 
     def _heard(self, recording: Recording, message: Received) -> None:
+        if recording is self._recording and recording.transcript.connected:
+            self._kept = recording
         self._say({"type": "message", "name": message.name, "payload": message.payload})
         if message.name == "error" and message.payload.get("code") == FATAL:
             # It hears nothing any more. Were it put right later, its times would count from then, not from the start.
-            self._spawn(self._end(recording, last_words=False, why=str(message.payload.get("message", ""))))
+            self._spawn(self._end(recording, last_words=False))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -138,13 +147,20 @@ class Page:
         return self._recording
 
     async def _settings(self, request: Json) -> None:
-        params = check_settings(request.get("params"), "params")
+        try:
+            params = check_settings(request.get("params"), "params")
+        except TooLarge as error:
+            # It is for whoever fills in the form; other mistakes are the page's own.
+            self._changed(request, Update(1, f"{error}; nothing was changed"))
+            return
         # A change of sessions takes seconds, in which audio goes on.
-        self._spawn(self._update(self._running(), request.get("id"), params))
+        self._spawn(self._update(self._running(), request, params))
 
-    async def _update(self, recording: Recording, number: Any, params: Json) -> None:
-        update = await recording.update(params)
-        self._say({"type": "settings", "id": number, "code": update.code, "message": update.message})
+    async def _update(self, recording: Recording, request: Json, params: Json) -> None:
+        self._changed(request, await recording.update(params))
+
+    def _changed(self, request: Json, update: Update) -> None:
+        self._say({"type": "settings", "id": request.get("id"), "code": update.code, "message": update.message})
 
     async def _finalize(self, request: Json) -> None:
         self._running().finalize()
@@ -164,24 +180,34 @@ class Page:
         await self._end(recording, last_words=self._ending is None)
 
     async def _export(self, request: Json) -> None:
-        if self._recording is None:
+        if self._kept is None:
             raise WrongRequest("there is nothing to save yet: record something first")
-        self._say({"type": "export", **self._recording.export(request.get("format"))})
+        self._say({"type": "export", **self._kept.export(request.get("format"))})
 
-    async def _end(self, recording: Recording, *, last_words: bool, why: str | None = None) -> None:
-        """End *recording* if it is the one there is; returns when it has ended. Its transcript stays until the next.
+    async def _end(self, recording: Recording, *, last_words: bool) -> None:
+        """End *recording* if it is the one there is; returns when it has ended.
 
         That it ends does not hang on who waits for it: a page that goes away leaves nothing behind.
         """
         if recording is not self._recording:
             return
         if self._ending is None:
-            self._ending = asyncio.ensure_future(self._see_out(recording, last_words, why))
+            self._ending = asyncio.ensure_future(self._see_out(recording, last_words))
         elif not last_words and not self._ending.done():
             await recording.stop(last_words=False)
         await asyncio.shield(self._ending)
 
-    async def _see_out(self, recording: Recording, last_words: bool, why: str | None) -> None:
-        problem = recording.problem or why
+    async def _see_out(self, recording: Recording, last_words: bool) -> None:
         await recording.stop(last_words=last_words)
-        self._say({"type": "stopped", "problem": problem or recording.shortfall})
+        self._say({"type": "stopped", "problem": recording.shortfall})
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits} is no number anybody can work with")
+    return number

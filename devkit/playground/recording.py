@@ -29,6 +29,8 @@ SETTINGS: Mapping[str, frozenset[str]] = {
 started the playground."""
 MIN_RATE, MAX_RATE = 8_000, 48_000
 "What the extension takes (its property sample_rate)."
+MAX_SETTING = 64 * 1024
+"Characters of one setting: of a prompt, or of all keywords."
 AHEAD_MS = 10_000
 "Audio that a page may send before the graph has taken it; then the page waits."
 # Starts and stops block: two at a time for each page that may be open.
@@ -47,6 +49,10 @@ class WrongRequest(ValueError):
     """What the page asks makes no sense; the message says what would."""
 
 
+class TooLarge(WrongRequest):
+    """A setting of a size that nobody means; a server may end its connection for it."""
+
+
 def check_settings(settings: Any, name: str) -> dict[str, Any]:
     """*settings* if a page may set that. Raises WrongRequest; whether the values can work is the extension's to say."""
     if not isinstance(settings, dict):
@@ -56,10 +62,20 @@ def check_settings(settings: Any, name: str) -> dict[str, Any]:
             raise WrongRequest(f"{name}.{section}: a page may set {', '.join(SETTINGS)}")
         if not isinstance(values, dict):
             raise WrongRequest(f"{name}.{section}: an object is needed")
-        for key in values:
+        for key, value in values.items():
             if key not in SETTINGS[section]:
                 raise WrongRequest(f"{name}.{section}.{key}: a page may set {', '.join(sorted(SETTINGS[section]))}")
+            _check_value(value, f"{name}.{section}.{key}")
     return settings
+
+
+def _check_value(value: Any, name: str) -> None:
+    items = value if isinstance(value, list) else [value]
+    if any(isinstance(item, (list, dict)) for item in items):
+        raise WrongRequest(f"{name}: a text, a number or a list of texts is needed")
+    size = sum(len(str(item)) for item in items)
+    if size > MAX_SETTING:
+        raise TooLarge(f"{name}: {size} characters given, at most {MAX_SETTING} are taken")
 
 
 class Recording:
@@ -81,7 +97,7 @@ class Recording:
             raise WrongRequest(f"sample_rate: {sample_rate!r} given, must be {MIN_RATE} to {MAX_RATE} Hz")
         self.transcript = Transcript("live", 0)
         self.shortfall: str | None = None
-        "Once stopped: why its last words are not there though they were waited for."
+        "Once stopped: what went wrong, if the graph ended by itself or its transcript has a gap, in sentences."
         self._graph = copy.deepcopy(graph)
         self._graph.set_param("finalize_timeout_ms", FINALIZE_MS)
         for section, values in settings.items():
@@ -121,19 +137,38 @@ class Recording:
     async def _close(self, last_words: bool) -> None:
         try:
             if self._live is not None:
-                if last_words:
-                    await self._wait_for_last_words(self._live)
+                came = last_words and await self._wait_for_last_words(self._live)
+                waited = last_words and not self._hurried
+                failed, lost_ms = self.problem or self._given_up, self._lost_ms
                 await self._loop.run_in_executor(_THREADS, self._live.stop)
+                # What the stop itself gives up is no news to whoever did not want to wait for it.
+                self._sum_up(failed, missing=waited and not came, lost_ms=self._lost_ms if waited else lost_ms)
+                if not (came or self.shortfall):
+                    self.transcript.problem = "The last words were not waited for."
         finally:
             if self._relay is not None:
                 await self._relay.stop()
 
-    async def _wait_for_last_words(self, live: LiveGraph) -> None:
+    async def _wait_for_last_words(self, live: LiveGraph) -> bool:
         # No word comes through a cut that somebody has made: the wait for the first begins behind it.
         deaf_s = self._relay.out_s if self._relay is not None else 0.0
-        finish = functools.partial(live.finish, QUIET_S, deaf_s=deaf_s)
-        if not await self._loop.run_in_executor(_THREADS, finish) and not self._hurried and live.problem is None:
-            self.shortfall = f"The last words did not come within {QUIET_S:g} s."
+        return await self._loop.run_in_executor(_THREADS, functools.partial(live.finish, QUIET_S, deaf_s=deaf_s))
+
+    def _sum_up(self, failed: str | None, *, missing: bool, lost_ms: int) -> None:
+        gaps = [f"The last words did not come within {QUIET_S:g} s."] if missing else []
+        if lost_ms:
+            gaps.append(f"{lost_ms / 1000:.1f} s of the audio could not be transcribed.")
+        self.shortfall = self.transcript.problem = failed or " ".join(gaps) or None
+
+    @property
+    def _given_up(self) -> str | None:
+        """What the recogniser said when it gave up."""
+        error = self.transcript.fatal_error
+        return None if error is None else str(error.get("message", ""))
+
+    @property
+    def _lost_ms(self) -> int:
+        return int(self.transcript.vendor_metrics.get("lost_ms", 0))
 
     @property
     def problem(self) -> str | None:

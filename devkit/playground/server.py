@@ -13,8 +13,8 @@ import uvicorn
 
 from .app import Playground
 
-_MAX_MESSAGE = 256 * 1024
-"Bytes of one message of a page."
+_MAX_MESSAGE = 4 * 1024 * 1024
+"Bytes of one message of a page. A larger one ends its connection; what is too large below that is refused in words."
 _GOODBYE_S = 5
 "For open pages to be told, and their graphs to end."
 

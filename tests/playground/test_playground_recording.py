@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -16,24 +17,27 @@ from ten_packages.extension.openai_asr_python.devkit.server.scripted_recognizer 
 from ten_packages.extension.openai_asr_python.devkit.transcription.graphs import own_graph
 from ten_packages.extension.openai_asr_python.realtime import backoff
 
-pytestmark = pytest.mark.socket
-
 RATE = 16_000
 LOUD = b"\x00\x20\x00\xe0" * (RATE // 100)  # 20 ms of a square wave
 SAID = "one two three four five six seven"
+WORD_MS = 150
+HEARD_MS = 1_100
 
 
 @contextlib.asynccontextmanager
-async def recorded(server: LocalServer, relay: Relay | None = None) -> AsyncIterator[Recording]:
-    """A recording that has heard 2.1 s, in which all is said, and the first of its words is there."""
+async def recorded(
+    server: LocalServer, relay: Relay | None = None, heard_ms: int = HEARD_MS
+) -> AsyncIterator[Recording]:
+    """A recording that has heard *heard_ms*, as a rule all that is said; the first of its words is there."""
     graph = own_graph()
     graph.ask(url=server.url, model="gpt-live-transcribe", dialect=None, language=None)
     graph.set_param("api_key", "any")
     graph.set_param("turn_detection.type", "none")
+    graph.set_param("stop_drain_ms", 100)  # what the extension itself waits in vain, once nobody else does
     one = Recording(graph, relay, sample_rate=RATE, settings={}, take=lambda *_: None)
     await one.start()
     try:
-        for _ in range(105):
+        for _ in range(heard_ms // 20):
             await one.push(LOUD)
         await until(lambda: bool(one.transcript.partials))
         yield one
@@ -48,16 +52,25 @@ async def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
         await asyncio.sleep(0.02)
 
 
+def says(*lines: str | Line) -> ScriptedRecognizer:
+    return ScriptedRecognizer(lines, word_ms=WORD_MS)
+
+
 def shown(one: Recording) -> list[str]:
     return [partial.text for partial in one.transcript.partials.values()]
+
+
+def problem_in_export(one: Recording) -> str | None:
+    problem: str | None = json.loads(one.export("json")["content"])["problem"]
+    return problem
 
 
 @needs_cuts
 async def test_a_turn_whose_words_still_come_is_not_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped right after a cut: a streaming model hears it all again, and for longer than words that do not come
     are waited for."""
-    monkeypatch.setattr(recording, "QUIET_S", 1.0)
-    with run_in_thread(recognizer=ScriptedRecognizer([SAID, SAID]), faults=["decode-speed:speed=0.8"]) as server:
+    monkeypatch.setattr(recording, "QUIET_S", 1.5)
+    with run_in_thread(recognizer=says(SAID, SAID), faults=["decode-speed:speed=0.8"]) as server:
         async with recorded(server, Relay("127.0.0.1", server.port)) as one:
             assert one.cut(0) == 1
             await one.stop(last_words=True)
@@ -69,28 +82,37 @@ async def test_a_turn_that_is_heard_again_is_waited_for_though_nothing_new_is_sh
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """All of it was shown before a cut that lasts: it takes the time of the cut and of the replay, without a word."""
-    monkeypatch.setattr(backoff, "CAP_S", 0.2)
-    monkeypatch.setattr(recording, "QUIET_S", 1.0)
-    with run_in_thread(recognizer=ScriptedRecognizer([SAID, SAID])) as server:
+    monkeypatch.setattr(backoff, "CAP_S", 0.1)
+    monkeypatch.setattr(recording, "QUIET_S", 1.5)
+    with run_in_thread(recognizer=says(SAID, SAID)) as server:
         async with recorded(server, Relay("127.0.0.1", server.port)) as one:
             await until(lambda: shown(one) == [SAID])
-            assert one.cut(2.0) == 1
+            assert one.cut(1.0) == 1
             await one.stop(last_words=True)
     assert [final.text for final in one.transcript.finals] == [SAID] and one.shortfall is None
 
 
 async def test_words_that_never_come_are_told_and_what_was_shown_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recording, "QUIET_S", 0.5)
-    with run_in_thread(recognizer=ScriptedRecognizer([Line(SAID, delay_s=60)])) as server:
+    monkeypatch.setattr(recording, "QUIET_S", 0.3)
+    with run_in_thread(recognizer=says(Line(SAID, delay_s=60))) as server:
         async with recorded(server) as one:
             await until(lambda: shown(one) == [SAID])
             await one.stop(last_words=True)
-    assert one.shortfall == "The last words did not come within 0.5 s."
+    assert one.shortfall is not None and one.shortfall.startswith("The last words did not come within 0.3 s.")
+    assert problem_in_export(one) == one.shortfall
     assert one.export("txt")["content"] == f"{SAID}\n"
 
 
+async def test_audio_that_has_no_text_is_told() -> None:
+    with run_in_thread(recognizer=says(*[SAID] * 9), faults=["fail-item:every=1"]) as server:
+        async with recorded(server, heard_ms=400) as one:
+            await one.stop(last_words=True)
+    assert one.shortfall == "0.4 s of the audio could not be transcribed."
+    assert problem_in_export(one) == one.shortfall
+
+
 async def test_whoever_stops_twice_waits_no_longer() -> None:
-    with run_in_thread(recognizer=ScriptedRecognizer([Line(SAID, delay_s=60)])) as server:
+    with run_in_thread(recognizer=says(Line(SAID, delay_s=60))) as server:
         async with recorded(server) as one:
             await until(lambda: shown(one) == [SAID])
             stopping = asyncio.create_task(one.stop(last_words=True))
@@ -98,3 +120,4 @@ async def test_whoever_stops_twice_waits_no_longer() -> None:
             await asyncio.wait_for(one.stop(last_words=False), recording.QUIET_S / 2)
             await stopping
     assert one.export("txt")["content"] == f"{SAID}\n" and one.shortfall is None
+    assert problem_in_export(one) == "The last words were not waited for."

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import signal
-import ssl
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pysubs2
 import pytest
 from playground_pages import CAN_CUT, FakePage, Running, Sample, needs_cuts, playground, share
 from ten_packages.extension.openai_asr_python.devkit.playground.access import Access
-from ten_packages.extension.openai_asr_python.devkit.playground.app import STATIC, Playground
+from ten_packages.extension.openai_asr_python.devkit.playground.app import STATIC, Playground, way_to
 from ten_packages.extension.openai_asr_python.devkit.playground.recording import SETTINGS
 from ten_packages.extension.openai_asr_python.devkit.server.app import run_in_thread
 from ten_packages.extension.openai_asr_python.devkit.server.scripted_recognizer import Line, ScriptedRecognizer
 from ten_packages.extension.openai_asr_python.devkit.transcription.destination import destination_of
 from ten_packages.extension.openai_asr_python.devkit.transcription.graphs import own_graph
 from ten_packages.extension.openai_asr_python.devkit.transcription.last_words import QUIET_S
-from websockets.exceptions import InvalidStatus
 
-pytestmark = pytest.mark.socket
-
-SECRET = "canary+token/01&23=45#67"
-AFTER_TURNS = {"input_audio_transcription": {"model": "gpt-transcribe"}}
+ASR = "input_audio_transcription"
+AFTER_TURNS = {ASR: {"model": "gpt-transcribe"}}
 "A model that does not stream may hear faster than real time."
 
 
@@ -45,16 +38,6 @@ def connected(message: dict[str, Any]) -> bool:
     return message.get("name") == "connection_status_changed" and message["payload"]["current"] == "connected"
 
 
-def get(running: Running, path: str, **headers: str) -> http.client.HTTPResponse:
-    host, _, port = running.origin.partition("://")[2].partition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=20)
-    connection.request("GET", path, headers=headers)
-    response = connection.getresponse()
-    response.read()
-    connection.close()
-    return response
-
-
 def play(page: FakePage, sample: Sample, cut_at_ms: int | None = None) -> None:
     """Send *sample* four times as fast as it was spoken; a cut in the middle of it if wanted."""
     for number, block in enumerate(sample.blocks()):
@@ -67,6 +50,7 @@ def play(page: FakePage, sample: Sample, cut_at_ms: int | None = None) -> None:
 # A recording --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.socket
 @needs_cuts
 def test_a_recording_that_is_cut_comes_out_whole_and_can_be_saved(running: Running, weather: Sample) -> None:
     with FakePage(running.live) as page:
@@ -106,6 +90,7 @@ def _check_exports(page: FakePage) -> None:
     assert [segment["text"] for segment in whole["segments"]] == texts and whole["problem"] is None
 
 
+@pytest.mark.socket
 def test_settings_change_the_session_and_a_wrong_one_changes_nothing(running: Running, weather: Sample) -> None:
     with FakePage(running.live) as page:
         page.say("start", sample_rate=weather.rate)
@@ -128,6 +113,33 @@ def test_a_start_with_settings_that_cannot_work_ends_with_why(running: Running, 
         assert "turn_detection.threshold" in page.until_type("stopped")["problem"]
         page.say("start", sample_rate=weather.rate)  # and what is right works
         page.until(connected)
+
+
+def test_a_start_that_comes_to_nothing_leaves_the_transcript_before_it(weather: Sample) -> None:
+    with (
+        run_in_thread(recognizer=ScriptedRecognizer(["one two", "three four"])) as server,
+        playground("--url", server.url, "--model", "gpt-live-transcribe") as one,
+        FakePage(one.live) as page,
+    ):
+
+        def saved() -> str:
+            page.say("export", format="txt")
+            return str(page.until_type("export")["content"])
+
+        page.say("start", sample_rate=weather.rate)
+        page.until(connected)
+        for block in list(weather.blocks())[15:65]:
+            page.audio(block)
+        page.say("stop")
+        page.until_type("stopped")
+        assert saved() == "one two\n"
+        page.say("start", sample_rate=weather.rate, settings={"turn_detection": {"threshold": 7}})
+        page.until_type("stopped")
+        assert saved() == "one two\n"
+        page.say("start", sample_rate=weather.rate)
+        page.until_type("started")
+        page.until(connected)
+        assert saved() == ""
 
 
 def test_a_second_stop_ends_the_wait_for_the_last_words(weather: Sample) -> None:
@@ -238,6 +250,10 @@ def _settled(running: Running) -> bool:
     ("message", "wanted"),
     [
         ("{", "not JSON"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"type": "start", "sample_rate": 16000, "settings": {"turn_detection": {"threshold": NaN}}}', "not JSON"),
+        ('{"type": "settings", "params": {"turn_detection": {"threshold": -Infinity}}}', "not JSON"),
+        ('{"type": "settings", "params": {"turn_detection": {"threshold": 1e400}}}', "not JSON"),
         ("[]", "type: None given, must be one of start, settings"),
         ('{"type": "fly"}', "type: 'fly' given"),
         ('{"type": ["start"]}', "type: ['start'] given"),
@@ -251,7 +267,16 @@ def _settled(running: Running) -> bool:
             "settings.turn_detection.extra: a page may set eagerness, min_speech_ms",
         ),
         ('{"type": "settings", "params": {"dump_path": {}}}', "params.dump_path: a page may set"),
+        (
+            '{"type": "start", "sample_rate": 16000, "settings": {"turn_detection": {"threshold": %s}}}'
+            % ("[" * 500 + "]" * 500),
+            "settings.turn_detection.threshold: a text, a number or a list of texts is needed",
+        ),
         ('{"type": "settings", "params": {}}', "nothing is being recorded"),
+        (
+            json.dumps({"type": "start", "sample_rate": 16000, "settings": {ASR: {"prompt": "äöü " * 75_000}}}),
+            "settings.input_audio_transcription.prompt: 300000 characters given, at most 65536 are taken",
+        ),
         ('{"type": "finalize"}', "nothing is being recorded"),
         ('{"type": "cut", "seconds": 3600}', "seconds: 3600 given, must be 0 to 60"),
         ('{"type": "cut", "seconds": true}', "seconds: True given"),
@@ -266,6 +291,18 @@ def test_what_makes_no_sense_is_said_and_the_page_goes_on(running: Running, mess
         assert wanted in page.until_type("problem")["message"]
         page.say("export", format="txt")
         assert "nothing to save yet" in page.until_type("problem")["message"]
+
+
+def test_a_change_that_is_too_large_is_refused_and_the_recording_goes_on(running: Running, weather: Sample) -> None:
+    with FakePage(running.live) as page:
+        page.say("start", sample_rate=weather.rate)
+        page.until(connected)
+        page.say("settings", id=1, params={ASR: {"keywords": ["keyword"] * 30_000}})
+        refused = page.until_type("settings")
+        assert (refused["id"], refused["code"]) == (1, 1)
+        assert "params.input_audio_transcription.keywords: 210000 characters given" in refused["message"]
+        page.say("settings", id=2, params=AFTER_TURNS)
+        assert page.until_type("settings")["code"] == 0
 
 
 def test_half_a_sample_is_refused_and_the_recording_goes_on(running: Running, weather: Sample) -> None:
@@ -305,6 +342,7 @@ def test_a_page_may_set_what_its_form_has() -> None:
     assert form == {(section, key) for section, keys in SETTINGS.items() for key in keys}
 
 
+@pytest.mark.socket
 def test_a_page_is_told_whether_it_can_cut(running: Running, weather: Sample) -> None:
     """With the websockets that is there."""
     with FakePage(running.live) as page:
@@ -327,80 +365,45 @@ def test_a_library_that_knows_no_proxies_cannot_cut(monkeypatch: pytest.MonkeyPa
     assert not pages.hello["can_cut"] and "websockets 15" in pages.hello["cut_note"]
 
 
+@pytest.mark.parametrize(
+    ("base_url", "target"),
+    [
+        ("ws://127.0.0.1:9/v1", ("127.0.0.1", 9)),
+        ("ws://asr.example/v1", ("asr.example", 80)),
+        ("http://ASR.example", ("asr.example", 80)),
+        ("wss://asr.example/v1", ("asr.example", 443)),
+        ("https://asr.example/v1/", ("asr.example", 443)),
+        ("HTTPS://[::1]:8443/v1", ("::1", 8443)),
+    ],
+)
+def test_the_way_to_a_server_can_be_cut_however_its_url_is_written(base_url: str, target: tuple[str, int]) -> None:
+    pytest.importorskip("websockets.proxy")
+    graph = own_graph()
+    graph.ask(url=base_url, model=None, dialect=None, language=None)
+    graph.set_param("api_key", "any")
+    assert way_to(graph) == (target, "")
+
+
+@needs_cuts
+def test_a_server_whose_url_is_http_is_reached_through_the_relay(weather: Sample) -> None:
+    with (
+        run_in_thread(recognizer=ScriptedRecognizer(["one"])) as server,
+        playground("--url", server.url.replace("ws:", "http:")) as one,
+        FakePage(one.live) as page,
+    ):
+        page.say("start", sample_rate=weather.rate)
+        page.until(connected)
+        page.say("cut", seconds=0)
+        assert page.until_type("cut")["connections"] == 1
+
+
+@pytest.mark.socket
 def test_a_server_that_is_not_there_is_told_as_without_a_relay(weather: Sample) -> None:
     with playground("--url", "ws://127.0.0.1:9/v1") as one, FakePage(one.live) as page:
         page.say("start", sample_rate=weather.rate)
         error = page.until(lambda message: message.get("name") == "error")["payload"]
         where = r"(127\.0\.0\.1 port 9|ws://127\.0\.0\.1:9/v1\S*)"  # by the relay's word, or without one
         assert re.search(rf"cannot connect to {where}: Connect call failed", error["message"])
-
-
-# Who may come -------------------------------------------------------------------------------------------------
-
-
-def test_the_page_is_shut_off_from_everything_else(running: Running) -> None:
-    headers = get(running, "/").headers
-    assert "default-src 'none'" in headers["Content-Security-Policy"]
-    assert "unsafe" not in headers["Content-Security-Policy"]
-    assert headers["X-Content-Type-Options"] == "nosniff"
-
-
-@pytest.mark.parametrize("origin", [None, "null", "https://evil.example", "http://127.0.0.1:1", "file://"])
-def test_a_page_of_another_origin_is_refused(running: Running, origin: str | None) -> None:
-    with pytest.raises(InvalidStatus) as refused:
-        FakePage(running.live, origin=origin)
-    assert refused.value.response.status_code == 403
-
-
-def test_a_name_that_somebody_points_at_this_machine_is_refused(running: Running) -> None:
-    assert get(running, "/", Host="evil.example").status == 421
-    port = running.origin.rpartition(":")[2]
-    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
-    name = {"Host": f"evil.example:{port}", "Origin": f"http://evil.example:{port}"}
-    refused = get(running, "/live", **upgrade, **name, **{"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="})
-    assert refused.status == 403
-    for own in ("localhost", "127.0.0.1", "[::1]"):
-        assert get(running, "/static/none", Host=f"{own}:{port}").status == 404
-
-
-def test_from_other_machines_it_wants_its_token(weather: Sample) -> None:
-    with playground(
-        "--local", "--host", "0.0.0.0", "-v", "-v", env={"OPENAI_ASR_PLAYGROUND_TOKEN": SECRET}
-    ) as open_one:
-        assert open_one.url.endswith(f"/?token={quote(SECRET, safe='')}")
-        assert get(open_one, "/").status == 401
-        assert get(open_one, "/?token=wrong").status == 401
-        assert get(open_one, "/static/app.js").status == 401
-        with pytest.raises(InvalidStatus):
-            FakePage(open_one.live)
-        admitted = get(open_one, open_one.url[len(open_one.origin) :])
-        assert (admitted.status, admitted.headers["Location"]) == (303, "/")
-        cookie = admitted.headers["Set-Cookie"]
-        assert "HttpOnly" in cookie and "samesite=lax" in cookie.lower()
-        bare = cookie.partition(";")[0]
-        assert get(open_one, "/", Cookie=bare).status == 200
-        with FakePage(open_one.live, additional_headers={"Cookie": bare}) as page:
-            page.say("start", sample_rate=weather.rate)
-            page.until_type("started")
-        with pytest.raises(InvalidStatus):
-            FakePage(open_one.live, additional_headers={"Cookie": bare}, origin="https://evil.example")
-        assert open_one.end() == 0
-    written = "".join(open_one.errors)
-    assert "gives a page a microphone only over TLS" in written and SECRET not in written
-
-
-def test_a_token_is_made_up_where_none_is_given() -> None:
-    with playground("--local", "--recognizer", "scripted", "--host", "0.0.0.0") as one:
-        token = one.url.partition("?token=")[2]
-        assert len(token) > 30 and get(one, f"/?token={token}").status == 303
-
-
-def test_over_tls(certificate: tuple[Path, Path]) -> None:
-    cert, key = certificate
-    with playground("--local", "--recognizer", "scripted", "--tls-cert", str(cert), "--tls-key", str(key)) as one:
-        assert one.url.startswith("https://127.0.0.1:")
-        with FakePage(one.live, ssl=ssl.create_default_context(cafile=str(cert))) as page:
-            assert page.until_type("hello")["destination"]["local"]
 
 
 # The command --------------------------------------------------------------------------------------------------
