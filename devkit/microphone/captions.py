@@ -84,12 +84,12 @@ class Captions:
         device = self._device
         live = LiveGraph(graph, take=self._arrivals.put, sample_rate=device.sample_rate, channels=device.channels)
         with live:
-            self.feed = feed = Feed(live.push, device.sample_rate, device.channels)
+            self.feed = feed = Feed(live.push, device.sample_rate, device.channels, seconds=seconds)
             problem = live.problem
             if problem is None:
                 try:
                     device.start(feed.take)
-                    problem = self._record(live, feed, seconds)
+                    problem = self._record(live, feed)
                 finally:
                     device.stop()
                     self.transcript.duration_ms = max(1, round(feed.audio_ms))
@@ -98,8 +98,8 @@ class Captions:
         self._take_the_last_numbers()
         return problem
 
-    def _record(self, live: LiveGraph, feed: Feed, seconds: float | None) -> str | None:
-        while not self._stop and not self._device.over and (seconds is None or feed.audio_ms < seconds * 1000):
+    def _record(self, live: LiveGraph, feed: Feed) -> str | None:
+        while not self._stop and not self._device.over and not feed.full:
             problem = self._step(live, feed)
             if problem is not None:
                 return problem

@@ -15,16 +15,24 @@ class Feed:
     Nothing here waits for the screen or for a file: sound goes on while a terminal is held.
     """
 
-    def __init__(self, push: Callable[[bytes], None], sample_rate: int, channels: int) -> None:
+    def __init__(
+        self, push: Callable[[bytes], None], sample_rate: int, channels: int, *, seconds: float | None = None
+    ) -> None:
+        """*seconds*: of audio, behind which nothing is passed on."""
         self._push = push
         self._bytes_per_ms = sample_rate * channels * 2 / 1000
+        self._limit = None if seconds is None else max(1, round(seconds * sample_rate)) * channels * 2
         self._bytes = 0
         self._sounded = 0
         self._lock = threading.Lock()
         self._latency = FinalLatency()
 
     def take(self, block: bytes) -> None:
-        """Pass *block* on."""
+        """Pass *block* on, or what may be taken of it."""
+        if self._limit is not None:
+            block = block[: self._limit - self._bytes]
+            if not block:
+                return
         self._push(block)
         self._bytes += len(block)
         if block.strip(b"\0"):
@@ -36,6 +44,11 @@ class Feed:
     def audio_ms(self) -> float:
         """Audio passed on so far."""
         return self._bytes / self._bytes_per_ms
+
+    @property
+    def full(self) -> bool:
+        """All that was to be taken has been."""
+        return self._bytes == self._limit
 
     @property
     def silent_ms(self) -> float:

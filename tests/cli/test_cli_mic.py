@@ -320,10 +320,13 @@ def test_quiet_is_quiet(cli: Callable[..., Any], tmp_path: Path, monkeypatch: py
 def test_seconds_end_it(cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     sound = play(tmp_path / "x.wav", ToneScript().pause(100).say(4).pause(200).say(5).pause(20_000))
+    output = tmp_path / "x.json"
     with scripted() as server:
-        ran = cli("mic", "--url", server.url, *TURNS, "--file-as-mic", sound, "--seconds", "0.4")
+        ran = cli("mic", "--url", server.url, *TURNS, "--file-as-mic", sound, "--seconds", "0.415", "--output", output)
     assert (ran.code, ran.out) == (0, "b4\n"), ran.err
     assert re.search(r"^0\.4 s of audio, 1 final, 1 word$", ran.err, re.MULTILINE)
+    words = json.loads(output.read_text(encoding="utf-8"))
+    assert words["duration_ms"] == 415, "not a sample more, however much had come"
 
 
 def test_wrong_use_is_told_before_anything_starts(cli: Callable[..., Any], tmp_path: Path) -> None:
