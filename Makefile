@@ -96,11 +96,11 @@ test: check
 	$(BIN)/python -m pytest $(PARALLEL) --durations=15 $(PYTEST_ARGS)
 	@[ -n "$(PYTEST_ARGS)" ] || $(MAKE) --no-print-directory generations GENERATION_TESTS=tests/acceptance
 
-# Side by side: these tests wait more than they compute.
+# Side by side, each in two processes: these tests wait more than they compute.
 generations: setup
 	@jobs=; for one in $(GENERATIONS); do \
 	  ( log=$(VENV)/generation-$$one.log; export TEN_AI_BASE_GENERATION=$$one; \
-	    if $(BIN)/python -m pytest -q $(GENERATION_TESTS) >$$log 2>&1; then echo "ten_ai_base $$one: `tail -n 1 $$log`"; \
+	    if $(BIN)/python -m pytest -q --numprocesses=2 --dist=loadfile $(GENERATION_TESTS) >$$log 2>&1; then echo "ten_ai_base $$one: `tail -n 1 $$log`"; \
 	    else cat $$log; echo "ten_ai_base $$one: failed" >&2; exit 1; fi ) & jobs="$$jobs $$!"; \
 	done; failed=0; for job in $$jobs; do wait $$job || failed=1; done; exit $$failed
 

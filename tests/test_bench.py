@@ -140,7 +140,6 @@ def test_a_case_that_fails_is_left_out_and_the_rest_is_played(capsys: pytest.Cap
     assert "live/350/nobody" not in results and "live/500/client" in results, "where 200 are too many, 350 are"
 
 
-@pytest.mark.socket
 @pytest.mark.parametrize("subject", ["client", "extension"])
 def test_all_frames_of_a_short_run_are_seen_by_the_server(subject: str) -> None:
     asked: Json = {"subject": subject, "streams": 2, "seconds": 0.3, "watch": [0, 1]}

@@ -18,6 +18,8 @@ from ten_packages.extension.openai_asr_python.realtime.ledger import State
 from ten_packages.extension.openai_asr_python.realtime.session import SessionState
 from ten_packages.extension.openai_asr_python.realtime.wire_map import WireMap
 
+pytestmark = pytest.mark.histories
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "ten_packages.extension.openai_asr_python."
 DOCUMENT = (ROOT / "docs" / "memory.md").read_text(encoding="utf-8")

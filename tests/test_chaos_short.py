@@ -70,7 +70,6 @@ def rows() -> Iterator[dict[str, Row]]:
         yield dict(zip(CHOSEN, done, strict=True))
 
 
-@pytest.mark.socket
 @pytest.mark.parametrize("name", CHOSEN)
 def test_what_is_promised_by_now_holds(rows: dict[str, Row], name: str) -> None:
     row = rows[name]
@@ -83,7 +82,6 @@ def test_what_is_promised_by_now_holds(rows: dict[str, Row], name: str) -> None:
         assert row.failed == []
 
 
-@pytest.mark.socket
 @pytest.mark.parametrize("name", KILLED)
 def test_kills_fall_while_speech_is_under_way(rows: dict[str, Row], name: str) -> None:
     row = rows[name]
@@ -91,7 +89,6 @@ def test_kills_fall_while_speech_is_under_way(rows: dict[str, Row], name: str) -
     assert row.reconnects >= row.kills - 1, "the last one may fall into the end of the call"
 
 
-@pytest.mark.socket
 def test_without_replay_kills_cost_speech(rows: dict[str, Row]) -> None:
     """Else the other rows would prove nothing."""
     figures = rows["control-no-replay"].score

@@ -26,6 +26,8 @@ from ten_packages.extension.openai_asr_python.realtime.session import SessionSta
 
 Json = dict[str, Any]
 
+pytestmark = pytest.mark.histories
+
 DETECTIONS = ("server_vad", "semantic_vad", "local_vad", "none")
 TRACES: dict[str, list[Json]] = {
     path.stem: [step["m"] for step in trace(path.stem) if step["d"] == "s>c"] for path in sorted(GOLDEN.glob("*.json"))

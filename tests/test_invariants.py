@@ -17,6 +17,8 @@ from sessions import COMMITTING, STREAMING
 from ten_packages.extension.openai_asr_python.realtime import events as ev
 from ten_packages.extension.openai_asr_python.realtime.ledger import State
 
+pytestmark = pytest.mark.histories
+
 KINDS = pytest.mark.parametrize(
     ("detection", "model"),
     [

@@ -8,6 +8,8 @@ import pytest
 from sessions import COMMITTING, STREAMING, TRANSCRIPTION, Driver, options, silence, tone
 from ten_packages.extension.openai_asr_python.realtime import events as ev
 
+pytestmark = pytest.mark.histories
+
 HOUR_S = 3_600
 KINDS = pytest.mark.parametrize(
     ("detection", "model"),

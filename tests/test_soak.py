@@ -151,20 +151,17 @@ def batch(url: str, call: Any = one_call, calls: int = 8) -> Real:
         clients.close()
 
 
-@pytest.mark.socket
 def test_nothing_is_left_of_calls_over_sockets(url: str) -> None:
     row = batch(url, calls=24)
     assert broken(row) == [], row.notes
     assert row.calls == 24
 
 
-@pytest.mark.socket
 def test_nothing_is_left_of_calls_of_the_extension(url: str) -> None:
     row = measure("extension", Extensions(url, calls=2, side=2), 0, batches=1, warm=1)
     assert broken(row) == [], row.notes
 
 
-@pytest.mark.socket
 @pytest.mark.parametrize("what", ["tasks", "timers", "objects", "descriptors", "threads"])
 def test_what_a_call_leaves_behind_is_seen(url: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(soak_real, "PATIENCE_S", 0.2)

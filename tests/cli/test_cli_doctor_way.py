@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from doctor_cases import CANARY, HERE, KEY, Examined, Lab, Make
-from doctor_lab import answering, beside, hanging_up
+from doctor_lab import beside, hanging_up
+from raw_serving import answering
 from wire_servers import dead_port
 
 pytestmark = pytest.mark.socket

@@ -28,8 +28,6 @@ from ten_packages.extension.openai_asr_python.devkit.transcription.graphs import
 from terminal import Terminal
 from tone_script import ToneScript
 
-pytestmark = pytest.mark.socket
-
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "devkit" / "samples" / "weather.flac"
 SCHEMA = json.loads((ROOT / "docs" / "transcript.schema.json").read_text(encoding="utf-8"))

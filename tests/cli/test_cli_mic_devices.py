@@ -15,8 +15,6 @@ from ten_packages.extension.openai_asr_python.devkit.microphone import captions,
 from ten_packages.extension.openai_asr_python.devkit.server.app import LocalServer, run_in_thread
 from tone_script import ToneScript
 
-pytestmark = pytest.mark.socket
-
 TWO = [microphone("Built-in Audio", inputs=2, rate=44_100.0), microphone("USB Mic", rate=192_000.0, hostapi=1)]
 OUTPUT_ONLY = microphone("Speakers", inputs=0)
 

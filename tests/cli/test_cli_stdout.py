@@ -12,7 +12,6 @@ import pytest
 from doctor_cases import QUICK, Lab
 from ten_packages.extension.openai_asr_python.devkit.server.scripted_recognizer import ScriptedRecognizer
 
-pytestmark = pytest.mark.socket
 SAMPLE = Path(__file__).resolve().parents[2] / "devkit" / "samples" / "weather.flac"
 FULL = Path("/dev/full")
 WORDS = "日本の天気 é 🌞"

@@ -23,8 +23,6 @@ from ten_packages.extension.openai_asr_python.devkit.server.scripted_recognizer 
 from tone_script import ToneScript
 from wire_servers import FakeServer, Peer
 
-pytestmark = pytest.mark.socket
-
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "devkit" / "samples"
 SCHEMA = json.loads((ROOT / "docs" / "transcript.schema.json").read_text(encoding="utf-8"))

@@ -412,7 +412,6 @@ def test_a_model_that_cannot_be_fetched_ends_serve_with_a_sentence(tmp_path: Pat
     assert sentence.endswith("fetch it where there is a network, and give its folder.")
 
 
-@pytest.mark.socket
 def test_a_hub_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(whisper_model, "_HUB_SECONDS", 0.1)
     monkeypatch.setattr(hub_constants, "HF_HUB_CACHE", str(tmp_path))
@@ -441,7 +440,6 @@ class HalfMuteHub(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
-@pytest.mark.socket
 def test_a_hub_that_falls_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(whisper_model, "_HUB_SECONDS", 0.3)
     monkeypatch.setattr(hub_constants, "HF_HUB_CACHE", str(tmp_path))
@@ -460,7 +458,6 @@ def test_a_hub_that_falls_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPat
     assert seconds < 20
 
 
-@pytest.mark.socket
 def test_ctrl_c_ends_a_download(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as hub:
         hub.settimeout(30)
@@ -471,7 +468,6 @@ def test_ctrl_c_ends_a_download(tmp_path: Path) -> None:
     assert (serve.returncode, out, err.strip()) == (130, "", LOADING)
 
 
-@pytest.mark.socket
 def test_a_model_in_the_cache_transcribes_a_recording_through_server_and_client(folder: Path, tmp_path: Path) -> None:
     repository = tmp_path / "hub" / "models--Systran--faster-whisper-tiny"
     shutil.copytree(folder, repository / "snapshots" / "0123")

@@ -8,6 +8,7 @@ import gc
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
+from raw_serving import answering
 from scripted import Connection, NeverConnects, Refuse, ScriptedNetwork
 from sessions import COMMITTING, options
 from ten_packages.extension.openai_asr_python.openai_asr_client import (
@@ -120,21 +121,6 @@ def socket_client(url: str, *, key: Any = KEY, rng: float = 0.1, **more: Any) ->
 
 @contextlib.asynccontextmanager
 async def raw_server(answer: bytes, *, reads: bool = True) -> AsyncIterator[str]:
-    """Reads a request, gives *answer*, hangs up."""
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            if reads:
-                await reader.readuntil(b"\r\n\r\n")
-            writer.write(answer)
-            await writer.drain()
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
-
-    server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    try:
-        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-    finally:
-        server.close()
-        await server.wait_closed()
+    """URL of somebody who reads a request, gives *answer*, and hangs up."""
+    async with answering(answer, reads=reads) as port:
+        yield f"ws://127.0.0.1:{port}/v1"

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doctor_lab import HERE, Authority, answering, beside, tls_front
+from doctor_lab import HERE, Authority, beside, tls_front
 from raw_proxies import http_proxy, socks5_proxy
+from raw_serving import answering
 from ten_packages.extension.openai_asr_python.devkit.cli.doctor import DoctorRequest
 from ten_packages.extension.openai_asr_python.devkit.doctor.case import World
 from ten_packages.extension.openai_asr_python.devkit.doctor.installed import Package, our_requirements

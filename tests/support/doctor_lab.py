@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from raw_serving import serving
 
 T = TypeVar("T")
 HERE = "127.0.0.1"
@@ -54,39 +55,16 @@ def beside(make: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator[T]:
 
 
 @contextlib.asynccontextmanager
-async def answering(answer: bytes) -> AsyncIterator[int]:
-    """Port of somebody who reads a request, gives *answer*, and hangs up."""
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                await reader.readuntil(b"\r\n\r\n")
-                writer.write(answer)
-                await writer.drain()
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(talk, HERE, 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-
-
-@contextlib.asynccontextmanager
 async def hanging_up() -> AsyncIterator[int]:
     """Port of somebody who hears the first byte and goes."""
 
     async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            await reader.read(1)
+        await reader.read(1)
         writer.close()
+        await writer.wait_closed()
 
-    server = await asyncio.start_server(leave, HERE, 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
+    async with serving(leave) as port:
+        yield port
 
 
 @contextlib.contextmanager

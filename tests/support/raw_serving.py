@@ -28,6 +28,8 @@ async def serving(talk: Talk, tls: ssl.SSLContext | None = None) -> AsyncIterato
             faults.append(fault)
         finally:
             writer.transport.abort()
+            with contextlib.suppress(OSError, asyncio.CancelledError):
+                await writer.wait_closed()  # or it is left to the garbage collector, in the middle of another test
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
     try:
@@ -39,3 +41,19 @@ async def serving(talk: Talk, tls: ssl.SSLContext | None = None) -> AsyncIterato
         await asyncio.gather(*tasks, return_exceptions=True)
         await server.wait_closed()
     assert not faults, faults
+
+
+@contextlib.asynccontextmanager
+async def answering(answer: bytes, *, reads: bool = True) -> AsyncIterator[int]:
+    """Port of somebody who reads a request (unless not *reads*), gives *answer*, and hangs up."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if reads:
+            await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    async with serving(talk) as port:
+        yield port
