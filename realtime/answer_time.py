@@ -23,6 +23,7 @@ class AnswerTime:
 
     def missed(self) -> None:
         """An answer was not there by then."""
+        # Twenty times even a second is all the time there is: more would only take longer to forget.
         self._factor = min(2 * self._factor, MOST_S)
 
     def answered(self, took_s: float, usual_s: float) -> None:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import version
 
 import pytest
 from doctor_cases import PAIRS, Examined, Make, Pair
+from doctor_lab import NO_PROXIES, TAKES_PROXIES
 from doctor_rare import ALONE, Alone
 from ten_packages.extension.openai_asr_python.devkit.doctor.examination import CHECKS
 from ten_packages.extension.openai_asr_python.devkit.doctor.troubles import TROUBLES
 
 pytestmark = pytest.mark.socket
-LIBRARY = int(version("websockets").split(".")[0])
 ORDER = [check.id for check in CHECKS]
 
 
 def needs_its_library(pair: Pair | Alone) -> None:
     """Version 14 takes no proxy."""
-    if LIBRARY < 15 and pair.trouble.startswith(("proxy_", "tls_in_tls")):
-        pytest.skip("NOT TESTED: proxies, because websockets 14 takes none")
+    if not TAKES_PROXIES and pair.trouble.startswith(("proxy_", "tls_in_tls")):
+        pytest.skip(NO_PROXIES)
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.trouble)

@@ -10,12 +10,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.metadata import version
 from typing import Any
 
 import pytest
 from doctor_cases import CANARY, HERE, KEY, SENTENCE, Examined, Lab, Make
-from doctor_lab import beside
+from doctor_lab import NO_PROXIES, TAKES_PROXIES, beside
 from raw_proxies import http_proxy, socks5_proxy
 from ten_packages.extension.openai_asr_python.devkit.cli.app import main
 from ten_packages.extension.openai_asr_python.devkit.cli.display import Display
@@ -33,12 +32,11 @@ from ten_packages.extension.openai_asr_python.devkit.transcription.graphs import
 from ten_packages.extension.openai_asr_python.telemetry import Redactor
 
 pytestmark = pytest.mark.socket
-LIBRARY = int(version("websockets").split(".")[0])
 
 
 def proxies_are_taken() -> None:
-    if LIBRARY < 15:
-        pytest.skip("NOT TESTED: proxies, because websockets 14 takes none")
+    if not TAKES_PROXIES:
+        pytest.skip(NO_PROXIES)
 
 
 def examined_case(params: dict[str, Any]) -> Case:
@@ -284,7 +282,7 @@ def test_a_name_is_asked_for_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> 
         begun = examined_case({"base_url": lab.server().replace(HERE, "asr.test" if not params else HERE), **params})
         asked.clear()
         for check in (network.check_dns, network.check_tcp, network.check_proxy, network.check_tls):
-            assert check(begun).status != "failed" or LIBRARY < 15
+            assert check(begun).status != "failed" or not TAKES_PROXIES
         assert asked == ["asr.test"]
 
 
@@ -321,7 +319,7 @@ def test_logs_at_every_level_keep_the_secrets(
         assert CANARY not in written.out + written.err and "AbC9876" not in written.out + written.err
         assert "sk-c" not in written.out, "not even the beginning of a key, as services quote it"
         assert ("model_not_found: *** or ***, may not use it in ***" in written.out) is not bool(more)
-        word = "wants another login" if LIBRARY > 14 else "takes no proxy"
+        word = "wants another login" if TAKES_PROXIES else "takes no proxy"
         assert (word in written.out) is bool(more)
 
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 from doctor_cases import CANARY, HERE, KEY, Examined, Lab, Make
-from doctor_lab import beside, hanging_up
+from doctor_lab import NO_PROXIES, TAKES_PROXIES, beside, hanging_up
 from raw_serving import answering
 from wire_servers import dead_port
 
 pytestmark = pytest.mark.socket
-proxies_are_taken = pytest.mark.skipif(
-    int(version("websockets").split(".")[0]) < 15, reason="NOT TESTED: proxies, because websockets 14 takes none"
-)
+proxies_are_taken = pytest.mark.skipif(not TAKES_PROXIES, reason=NO_PROXIES)
 
 
 def file_of_certificates(kind: str, folder: Path) -> Path:

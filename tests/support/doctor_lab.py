@@ -14,6 +14,7 @@ import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +23,8 @@ from raw_serving import serving
 
 T = TypeVar("T")
 HERE = "127.0.0.1"
+TAKES_PROXIES = int(version("websockets").split(".")[0]) >= 15
+NO_PROXIES = "NOT TESTED: proxies, because websockets 14 takes none"
 
 
 @contextlib.contextmanager
